@@ -1,0 +1,131 @@
+# One entry for everything a developer and CI do. `make help` lists the targets.
+# Tools are pinned in cmd/tools/*/go.mod and built once into .bin.
+SHELL := bash
+.DELETE_ON_ERROR:
+.ONESHELL:
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
+
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+LDFLAGS := -X main.version=$(VERSION)
+export GOBIN := $(CURDIR)/.bin
+
+# What `make test` and `make bench` look at; `make test PKG=./routing/...` narrows it.
+PKG ?= ./...
+TEST_FLAGS ?= -timeout 10m
+BENCH ?= .
+BENCH_FLAGS ?= -benchmem
+
+# Measuring programs run by `make bench` after the benchmarks, one package each.
+BENCH_PROGRAMS :=
+
+BUF := .bin/buf
+GEN := .bin/protoc-gen-go
+GOLANGCI := .bin/golangci-lint
+EXTRA := .bin/benchstat
+PROTOS := api/third_party/buf/validate/validate.proto
+BASELINE := api/baseline.binpb
+IMAGE := .cache/api.binpb
+
+# Modules beside the main one whose tests and go.mod are ours to keep.
+MODULES = $(patsubst %/go.mod,%,$(filter-out cmd/tools/%,$(shell git ls-files '*/go.mod')))
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 18
+
+.PHONY: run
+run: build ## Build, then run everything on this machine: sluice dev
+	./bin/sluice dev
+
+.PHONY: build
+build: ## Build bin/sluice, stamped with its version
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/sluice ./cmd/sluice
+
+.PHONY: test
+test: ## Run all tests, with the race detector where a C compiler is found
+	@env=$$(cmd/tools/setup.sh); eval "$$env"
+	$(GO) test $$SLUICE_RACE $(TEST_FLAGS) $(PKG)
+	for module in $(MODULES); do
+	  echo "module $$module"
+	  $(GO) -C $$module test $$SLUICE_RACE $(TEST_FLAGS) ./...
+	done
+
+.PHONY: bench
+bench: ## Run the benchmarks and the measuring programs
+	@env=$$(cmd/tools/setup.sh); eval "$$env"
+	$(GO) test -run '^$$' -bench '$(BENCH)' $(BENCH_FLAGS) $(PKG)
+	for program in $(BENCH_PROGRAMS); do
+	  echo "program $$program"
+	  $(GO) run $$program
+	done
+
+.PHONY: lint
+lint: lint-go lint-proto lint-tidy ## Check code, protos, generated code and modules
+
+.PHONY: lint-go
+lint-go: $(GOLANGCI)
+	$(GO) vet $(PKG)
+	$(GOLANGCI) run $(PKG)
+
+.PHONY: lint-proto
+lint-proto: $(BUF) $(GEN) $(PROTOS)
+	$(BUF) lint
+	$(BUF) format --diff --exit-code --path api/sluice
+	mkdir -p .cache
+	$(BUF) build --path api/sluice --exclude-source-info --output $(IMAGE)
+	$(BUF) breaking $(IMAGE) --against $(BASELINE) --exclude-imports --config '{"version":"v2","breaking":{"use":["FILE"]}}'
+	cmd/tools/generated.sh check
+
+.PHONY: lint-tidy
+lint-tidy:
+	$(GO) mod tidy -diff
+	for module in $(MODULES); do $(GO) -C $$module mod tidy -diff; done
+
+.PHONY: fmt
+fmt: $(GOLANGCI) $(BUF) $(PROTOS) ## Format Go and proto files
+	$(GOLANGCI) fmt
+	$(BUF) format --write --path api/sluice
+
+.PHONY: generate
+generate: $(BUF) $(GEN) $(PROTOS) ## Generate the Go code of the protos
+	cmd/tools/generated.sh write
+
+.PHONY: baseline
+baseline: $(BUF) $(PROTOS) ## Accept today's protos as what later ones may not break
+	$(BUF) build --path api/sluice --exclude-source-info --output $(BASELINE)
+
+.PHONY: tools
+tools: $(BUF) $(GEN) $(GOLANGCI) $(EXTRA) ## Build all pinned tools into .bin
+
+.PHONY: clean
+clean: ## Remove what builds and tests leave; tools stay
+	rm -rf bin .cache/generated $(IMAGE)
+
+.PHONY: distclean
+distclean: clean ## Remove tools, caches and copied protos as well
+	rm -rf .bin .cache api/third_party
+
+$(BUF): cmd/tools/buf/go.mod cmd/tools/buf/go.sum
+	$(GO) -C cmd/tools/buf install tool
+	touch $@
+
+$(GEN): cmd/tools/gen/go.mod cmd/tools/gen/go.sum
+	$(GO) -C cmd/tools/gen install tool
+	touch $@
+
+$(GOLANGCI): cmd/tools/golangci/go.mod cmd/tools/golangci/go.sum
+	$(GO) -C cmd/tools/golangci install tool
+	touch $@
+
+$(EXTRA): cmd/tools/extra/go.mod cmd/tools/extra/go.sum
+	$(GO) -C cmd/tools/extra install tool
+	touch $@
+
+# Protos of others come from their Go module, so that no schema registry is needed.
+$(PROTOS): cmd/tools/proto/go.mod cmd/tools/proto/go.sum
+	$(GO) -C cmd/tools/proto mod download github.com/bufbuild/protovalidate
+	dir=$$($(GO) -C cmd/tools/proto list -m -f '{{.Dir}}' github.com/bufbuild/protovalidate)
+	install -D -m 644 "$$dir/proto/protovalidate/buf/validate/validate.proto" $@
