@@ -26,7 +26,7 @@ done
 lists_fresh=0
 refresh_lists() {
   [[ $lists_fresh == 1 ]] && return 0
-  apt-get "$@" -qq update >&2 && lists_fresh=1
+  apt-get "$@" -qq update >/dev/null 2>&1 && lists_fresh=1
 }
 
 # install_as_root PACKAGE...: the ordinary way, where it is allowed.
@@ -40,7 +40,7 @@ install_as_root() {
 }
 
 # unpack PACKAGE...: downloads the packages, and those they need and this
-# machine lacks, and unpacks them under .cache/debs.
+# machine lacks, and unpacks them under .cache/debs. Installs and starts nothing.
 unpack() {
   command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
   say "unpacking $* into .cache/debs"
@@ -48,12 +48,11 @@ unpack() {
   local options=(-o "Dir::State::Lists=$cache/apt/lists" -o "Dir::Cache=$cache/apt"
     -o "Dir::Cache::archives=$cache/apt/archives" -o Debug::NoLocking=1 -o APT::Sandbox::User=)
   refresh_lists "${options[@]}" || return 1
-  local wanted
+  local wanted # shellcheck disable=SC2086 # one word per package, here and below
   wanted=$(apt-get "${options[@]}" -s install --no-install-recommends "$@" 2>/dev/null |
     awk '$1 == "Inst" { print $2 }') || return 1
-  [[ -n $wanted ]] || return 1
-  # shellcheck disable=SC2086 # one word per package
-  (cd "$cache/apt/archives" && apt-get "${options[@]}" -qq download $wanted >&2) || return 1
+  wanted=$(printf '%s\n' $wanted "$@" | sort -u)
+  (cd "$cache/apt/archives" && apt-get "${options[@]}" -qq download $wanted >/dev/null 2>&1) || return 1
   local deb
   for deb in "$cache"/apt/archives/*.deb; do
     dpkg-deb -x "$deb" "$unpacked" || return 1
@@ -65,7 +64,8 @@ unpack() {
 library_path() {
   local triplet
   triplet=$(cd "$unpacked/usr/lib" 2>/dev/null && ls -d ./*-linux-gnu* 2>/dev/null | head -n 1 || true)
-  echo "$unpacked/usr/lib/${triplet#./}:$unpacked/lib/${triplet#./}:$unpacked/usr/lib"
+  # Not lib/: there lies the C library, and the loader here has its own.
+  echo "$unpacked/usr/lib/${triplet#./}"
 }
 
 # redis_runs PATH: whether this server starts here at all.
@@ -109,7 +109,7 @@ find_compiler() {
     [[ -n $name ]] && command -v "$name" >/dev/null && compiles "$name" && compiler=$name && return 0
   done
   if install_as_root gcc libc6-dev && compiles gcc; then compiler=gcc && return 0; fi
-  if unpack gcc libc6-dev; then
+  if unpack gcc libc6-dev libc6 libgcc-s1; then
     local wrapper=$cache/bin/cc
     mkdir -p "$cache/bin"
     # The unpacked tree is its own root; its programs need its libraries.
