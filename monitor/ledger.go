@@ -14,6 +14,8 @@ var (
 	ErrNotLeader        = errors.New("this replica does not lead")
 	ErrDuplicateRequest = errors.New("the request id was used before")
 	ErrTooLarge         = errors.New("the change is too large for one transaction")
+	ErrUnattributed     = errors.New("a change needs an author and a reason")
+	ErrDamaged          = errors.New("the ledger holds a damaged or foreign entry")
 )
 
 // MaxScopes is the most scopes one Change may touch.
@@ -93,5 +95,6 @@ type JournalEntry struct {
 // Move is one state before and after.
 type Move struct {
 	Before, After statemachine.State
+	Cause         statemachine.Cause
 	Reason        string
 }
