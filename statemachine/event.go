@@ -4,6 +4,8 @@ import "time"
 
 // Event is what may happen to a scope. The set is sealed: Verdict, Tick, StepEvidence, Order.
 // Expiry of an override, the end of a cool-down and of probation are found by Tick.
+//
+//sumtype:decl
 type Event interface{ event() }
 
 // VerdictKind is what a detector says of a scope.
@@ -79,6 +81,8 @@ type StepEvidence struct {
 	PerSecond  float64 // would-be payments a second over the last minute
 	Routers    int     // routers that saw would-be traffic in the last minute
 	Evidence   Evidence
+	// Ruling is filled by the control for a Failed judgement of a RAMPING scope: closing it takes away what its share carries.
+	Ruling Ruling
 }
 
 // Action is what an operator orders.
@@ -133,18 +137,39 @@ func (Tick) event()         {}
 func (StepEvidence) event() {}
 func (Order) event()        {}
 
-// Effect is what a step asks its interpreter (monitor's Control) to do. The set is sealed.
+// Effect is what a step asks its interpreter (monitor's Control) to do. The set is sealed: Moved, IncidentOpened,
+// IncidentChanged, IncidentClosed, Raised.
+//
+//sumtype:decl
 type Effect interface{ effect() }
 
-// Moved says that the state changed: commit it with a journal entry, and compile a new table after the commit.
+// Moved says that the state changed: commit To.Rebased(From, revision) with a journal entry, and compile a new table after
+// the commit. It is the first effect of every step that changes anything, and there is at most one.
 type Moved struct {
 	From, To State
 	Cause    Cause
+	Author   string // the operator, also of an override that expired; empty for automation
 	Reason   string
+	Evidence Evidence // what an automatic move rests on; zero for orders and expiries
 }
 
 // IncidentOpened asks to store a new incident in the same transaction as the state.
 type IncidentOpened struct{ Incident Incident }
+
+// IncidentChanged asks to update the open incident in the same transaction: automation does something else about the same
+// fault than before. Apply makes the new record.
+type IncidentChanged struct {
+	ID       string
+	Kind     IncidentKind
+	Answer   string
+	Evidence Evidence
+}
+
+// Apply returns the stored incident with the change made; what it does not mention stays.
+func (c IncidentChanged) Apply(i Incident) Incident {
+	i.Kind, i.Answer, i.Evidence = c.Kind, c.Answer, c.Evidence
+	return i
+}
 
 // IncidentClosed asks to set Closed on the incident in the same transaction.
 type IncidentClosed struct {
@@ -155,7 +180,8 @@ type IncidentClosed struct {
 // Raised asks to tell people; it goes into the journal entry of the same transaction.
 type Raised struct{ Alert Alert }
 
-func (Moved) effect()          {}
-func (IncidentOpened) effect() {}
-func (IncidentClosed) effect() {}
-func (Raised) effect()         {}
+func (Moved) effect()           {}
+func (IncidentOpened) effect()  {}
+func (IncidentChanged) effect() {}
+func (IncidentClosed) effect()  {}
+func (Raised) effect()          {}

@@ -38,6 +38,9 @@ func (s Share) Fraction() float64 { return float64(s) / float64(FullShare) }
 
 // ShareOf converts a fraction, clamped to 0..1.
 func ShareOf(f float64) Share {
+	if f != f { // NaN: no evidence is no share
+		return 0
+	}
 	return Share(min(max(f, 0), 1)*float64(FullShare) + 0.5)
 }
 
@@ -118,6 +121,7 @@ type State struct {
 	CutBy      Cause   // who brought it out of HEALTHY
 	Kind       IncidentKind
 	Incident   string     // id of the open automatic incident, empty if none
+	Answer     string     // why automation does not act on the open incident: a guard's name or WithheldBy…; empty while it acts
 	Base       Share      // failure rate of the fault this incident is about, ppm (0 = unknown)
 	Relapses   uint32     // failures after the first cut of this incident or probation; lengthens the cool-down
 	CoolUntil  Instant    // DISABLED: probing starts no earlier
@@ -132,6 +136,16 @@ type State struct {
 
 // NewState returns the state of a scope that was never touched: HEALTHY at full share.
 func NewState(s Scope) State { return State{Scope: s, Phase: Healthy, Share: FullShare} }
+
+// Rebased returns s with After set to revision if it begins a new life or step compared with from, else with from's After.
+// Whoever commits calls it with the head revision the step was decided against: Step itself knows no revisions.
+func (s State) Rebased(from State, revision int64) State {
+	s.After = from.After
+	if s.Phase != from.Phase || s.Generation != from.Generation || s.Step != from.Step {
+		s.After = revision
+	}
+	return s
+}
 
 // Effective returns what routers obey: the automatic phase and share under the operators' orders.
 func (s State) Effective() (Phase, Share) {
