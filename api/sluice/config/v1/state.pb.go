@@ -365,6 +365,9 @@ type ScopeState struct {
 	Kind IncidentKind `protobuf:"varint,10,opt,name=kind,proto3,enum=sluice.config.v1.IncidentKind" json:"kind,omitempty"`
 	// Id of the open automatic incident; empty = none.
 	Incident string `protobuf:"bytes,11,opt,name=incident,proto3" json:"incident,omitempty"`
+	// Why automation does not act on the open incident: a guard's name or what
+	// withheld it; empty = it acts.
+	Answer string `protobuf:"bytes,21,opt,name=answer,proto3" json:"answer,omitempty"`
 	// Failure rate of the fault this incident is about, in ppm; 0 = not known.
 	BasePpm uint32 `protobuf:"varint,12,opt,name=base_ppm,json=basePpm,proto3" json:"base_ppm,omitempty"`
 	// Failures after the first cut of this incident, or in probation; they
@@ -492,6 +495,13 @@ func (x *ScopeState) GetKind() IncidentKind {
 func (x *ScopeState) GetIncident() string {
 	if x != nil {
 		return x.Incident
+	}
+	return ""
+}
+
+func (x *ScopeState) GetAnswer() string {
+	if x != nil {
+		return x.Answer
 	}
 	return ""
 }
@@ -641,7 +651,7 @@ const file_sluice_config_v1_state_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1b.sluice.config.v1.ScopeKindB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12!\n" +
 	"\achannel\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\achannel\x12\x18\n" +
-	"\x02of\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x02of\"\xbd\a\n" +
+	"\x02of\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x02of\"\xde\a\n" +
 	"\n" +
 	"ScopeState\x125\n" +
 	"\x05scope\x18\x01 \x01(\v2\x17.sluice.config.v1.ScopeB\x06\xbaH\x03\xc8\x01\x01R\x05scope\x129\n" +
@@ -659,7 +669,8 @@ const file_sluice_config_v1_state_proto_rawDesc = "" +
 	"\x06cut_by\x18\t \x01(\x0e2\x17.sluice.config.v1.CauseB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05cutBy\x12<\n" +
 	"\x04kind\x18\n" +
 	" \x01(\x0e2\x1e.sluice.config.v1.IncidentKindB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04kind\x12#\n" +
-	"\bincident\x18\v \x01(\tB\a\xbaH\x04r\x02\x18@R\bincident\x12$\n" +
+	"\bincident\x18\v \x01(\tB\a\xbaH\x04r\x02\x18@R\bincident\x12\x1f\n" +
+	"\x06answer\x18\x15 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06answer\x12$\n" +
 	"\bbase_ppm\x18\f \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\abasePpm\x12\x1a\n" +
 	"\brelapses\x18\r \x01(\rR\brelapses\x129\n" +
 	"\n" +
