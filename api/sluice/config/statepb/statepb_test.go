@@ -49,6 +49,7 @@ func TestStateRoundTrip(t *testing.T) {
 			CutBy:      statemachine.Cause(rapid.IntRange(0, 3).Draw(t, "cut by")),
 			Kind:       statemachine.IncidentKind(rapid.IntRange(0, 4).Draw(t, "kind")),
 			Incident:   rapid.SampledFrom([]string{"", "i-1"}).Draw(t, "incident"),
+			Answer:     rapid.SampledFrom([]string{"", "LAST_USABLE"}).Draw(t, "answer"),
 			Base:       statemachine.Share(rapid.Uint32Range(0, uint32(statemachine.FullShare)).Draw(t, "base")),
 			Relapses:   rapid.Uint32().Draw(t, "relapses"),
 			CoolUntil:  instant(t, "cool until"),
