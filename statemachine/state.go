@@ -1,6 +1,9 @@
 package statemachine
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Instant is a moment in Unix milliseconds, UTC; 0 means never. It keeps State comparable and free of monotonic readings.
 type Instant int64
@@ -38,7 +41,7 @@ func (s Share) Fraction() float64 { return float64(s) / float64(FullShare) }
 
 // ShareOf converts a fraction, clamped to 0..1.
 func ShareOf(f float64) Share {
-	if f != f { // NaN: no evidence is no share
+	if math.IsNaN(f) { // a rate of nothing
 		return 0
 	}
 	return Share(min(max(f, 0), 1)*float64(FullShare) + 0.5)

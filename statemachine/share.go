@@ -1,0 +1,155 @@
+package statemachine
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+)
+
+// The bounds of a share lowered by automation, and what a renewed verdict of a mild fault leaves of it.
+const (
+	MinLowered Share = FullShare / 10
+	MaxLowered Share = FullShare / 10 * 9
+	mildFactor       = 0.5
+)
+
+// backOdds is how much likelier the old baseline must make a step's results than the fault's own rate before a lowered
+// share is raised (Wald's likelihood ratio).
+const backOdds = 20
+
+// oscillationSpan is the time in which automation may close a scope twice from HEALTHY or RAMPING, not thrice.
+const oscillationSpan = 10 * time.Minute
+
+// String renders the share in per cent with the digits it needs: "2%", "12.5%".
+func (s Share) String() string {
+	return strconv.FormatFloat(float64(s)/1e4, 'f', -1, 64) + "%"
+}
+
+// times multiplies the share, at least by one part per million and at most to the full.
+func (s Share) times(factor float64) Share {
+	return max(min(s+1, FullShare), ShareOf(s.Fraction()*factor))
+}
+
+// oscillating returns until when two automatic cuts keep the scope from being opened by automation; 0 if they do not.
+func (s State) oscillating(now Instant) Instant {
+	if s.Cuts[1] == 0 {
+		return 0
+	}
+	if until := s.Cuts[1].Add(oscillationSpan); now < until {
+		return until
+	}
+	return 0
+}
+
+// coolDown is CoolDown × CoolDownGrowth per relapse, capped at CoolDownMax.
+func (p *Policy) coolDown(relapses uint32) time.Duration {
+	grown := float64(p.CoolDown) * math.Pow(p.CoolDownGrowth, float64(relapses))
+	if grown >= float64(p.CoolDownMax) {
+		return p.CoolDownMax
+	}
+	return time.Duration(grown)
+}
+
+// firstShare is FirstShare where the policy sets it, else clip(1.5·R / would-be per second, FirstShareMin, FirstShareMax):
+// enough that every router that sees the traffic lets a payment through in its first second or so.
+func (p *Policy) firstShare(perSecond float64, routers int) Share {
+	switch {
+	case p.FirstShare > 0:
+		return p.FirstShare
+	case !(perSecond > 0):
+		return p.FirstShareMax
+	}
+	return min(max(ShareOf(1.5*float64(max(routers, 1))/perSecond), p.FirstShareMin), p.FirstShareMax)
+}
+
+// lowered is the share a fault leaves: half of it for a mild one, never below what the guard says must stay, within
+// MinLowered and MaxLowered, and never more than before.
+func lowered(share Share, mild bool, r Ruling) Share {
+	var target Share
+	if mild || r.Answer != Lower {
+		target = ShareOf(share.Fraction() * mildFactor)
+	}
+	if r.Answer == Lower {
+		target = max(target, r.Share)
+	}
+	return min(share, max(MinLowered, min(MaxLowered, target)))
+}
+
+// WilsonLower is the lower end of the 99 % Wilson score interval (z = 2.576) of a failure rate; 0 without results.
+func WilsonLower(bad, answered float64) float64 {
+	if !(answered > 0) {
+		return 0
+	}
+	const z = 2.576
+	rate := min(max(bad/answered, 0), 1)
+	centre := rate + z*z/(2*answered)
+	spread := z * math.Sqrt(rate*(1-rate)/answered+z*z/(4*answered*answered))
+	return max(0, (centre-spread)/(1+z*z/answered))
+}
+
+// lowerBound is the evidence's own lower bound, or Wilson's where the detector gave none.
+func lowerBound(ev Evidence) float64 {
+	if ev.Lower > 0 {
+		return ev.Lower
+	}
+	return WilsonLower(ev.Bad, ev.Answered)
+}
+
+// backAtBaseline compares two explanations of a step's results: the rate taken as normal (at least 1 %) and the fault's own.
+func backAtBaseline(e StepEvidence, fault float64) bool {
+	normal := min(max(e.Evidence.Baseline, 0.01), 0.99)
+	fault = min(fault, 0.99)
+	if fault <= normal {
+		return true // nothing to tell apart; the judgement stands
+	}
+	bad := min(max(e.Bad, 0), e.Answered)
+	ratio := bad*math.Log(normal/fault) + (e.Answered-bad)*math.Log((1-normal)/(1-fault))
+	return ratio >= math.Log(backOdds)
+}
+
+// stepFinding is the evidence of a step, made whole where the control gave figures only.
+func (t *turn) stepFinding(e StepEvidence) Evidence {
+	ev := e.Evidence
+	ev.Scope = t.from.Scope
+	if ev.Answered == 0 && e.Answered > 0 {
+		ev.Answered, ev.Bad = e.Answered, e.Bad
+		ev.Rate = e.Bad / e.Answered
+		ev.Lower = WilsonLower(e.Bad, e.Answered)
+	}
+	return ev
+}
+
+// finding says in a few words what evidence amounts to.
+func finding(ev Evidence) string {
+	if ev.Explanation != "" {
+		return ev.Explanation
+	}
+	text := fmt.Sprintf("%.4g of %.4g results bad (%.3g%%)", ev.Bad, ev.Answered, ev.Rate*100)
+	if ev.Rule != "" {
+		text += ", rule " + ev.Rule
+	}
+	return text
+}
+
+// because appends the guard's reason for lowering instead of closing.
+func because(r Ruling) string {
+	if r.Answer != Lower {
+		return ""
+	}
+	return "; " + r.Guard + ": " + r.Reason
+}
+
+// IncidentID names the incident of a scope detected in a generation: 16 hexadecimal digits of an FNV-1a hash, finished so that
+// neighbours differ in all of them.
+func IncidentID(s Scope, generation uint64) string {
+	h := uint64(14695981039346656037)
+	for _, part := range [...]string{s.String(), "\x00", strconv.FormatUint(generation, 10)} {
+		for i := range len(part) {
+			h = (h ^ uint64(part[i])) * 1099511628211
+		}
+	}
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h ^= h >> 33
+	return fmt.Sprintf("%016x", h)
+}
