@@ -162,12 +162,15 @@ type IncidentChanged struct {
 	ID       string
 	Kind     IncidentKind
 	Answer   string
-	Evidence Evidence
+	Evidence *Evidence // what the new kind rests on; nil where only the answer changed: the stored evidence stays
 }
 
 // Apply returns the stored incident with the change made; what it does not mention stays.
 func (c IncidentChanged) Apply(i Incident) Incident {
-	i.Kind, i.Answer, i.Evidence = c.Kind, c.Answer, c.Evidence
+	i.Kind, i.Answer = c.Kind, c.Answer
+	if c.Evidence != nil {
+		i.Evidence = *c.Evidence
+	}
 	return i
 }
 

@@ -1,5 +1,10 @@
 package statemachine
 
+import (
+	"maps"
+	"slices"
+)
+
 // Fleet is what guards and localisation see of the world: the lanes with their members, capacities, states, demand and
 // policies. It is immutable once built; lists are sorted.
 type Fleet struct {
@@ -28,6 +33,21 @@ func (f *Fleet) State(s Scope) State {
 	return NewState(s)
 }
 
+// With returns a copy of the fleet with one state replaced, so that the next guard of the same tick sees what the last one let
+// through: a fresh automatic cut also counts as recent. The lists of lanes and pools are shared.
+func (f *Fleet) With(st State) *Fleet {
+	g := *f
+	g.States = maps.Clone(f.States)
+	if g.States == nil {
+		g.States = map[Scope]State{}
+	}
+	g.States[st.Scope] = st
+	if st.Phase == Disabled && st.Since != 0 && st.Since == st.Cuts[0] {
+		g.Recent = append(slices.Clone(f.Recent), RecentCut{Scope: st.Scope, At: st.Since})
+	}
+	return &g
+}
+
 // ChannelFacts are the parts of a channel that guards and localisation need.
 type ChannelFacts struct {
 	Domains     []string
@@ -45,7 +65,7 @@ type LaneMembers struct {
 type Member struct {
 	Channel string
 	Account string
-	Weight  float64 // normal weight: its configured part of the lane, 0..1
+	Weight  float64 // normal weight: its configured part of the lane, 0..1; 0 = a standby, used when those before it are not
 	Domains []string
 	Pools   []int // indices into Fleet.Pools of every capacity it draws from
 }

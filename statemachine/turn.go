@@ -160,7 +160,11 @@ func (t *turn) record(kind IncidentKind, answer string, ev Evidence) {
 			ID: t.to.Incident, Kind: kind, Scope: t.from.Scope, Generation: t.from.Generation, Opened: t.now, Answer: answer, Evidence: ev,
 		}})
 	} else if kind != t.from.Kind || t.to.Answer != t.from.Answer {
-		t.also = append(t.also, IncidentChanged{ID: t.from.Incident, Kind: kind, Answer: answer, Evidence: ev})
+		change := IncidentChanged{ID: t.from.Incident, Kind: kind, Answer: answer}
+		if kind != t.from.Kind {
+			change.Evidence = &ev
+		}
+		t.also = append(t.also, change)
 	}
 	t.to.Kind = kind
 }
