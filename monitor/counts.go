@@ -5,6 +5,12 @@ import "github.com/sluice-pay/sluice/statemachine"
 // LatencyBounds are the upper bounds of the latency buckets in milliseconds; the last bucket of a Tally is open.
 var LatencyBounds = [...]uint32{50, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200} //nolint:gochecknoglobals // read-only table
 
+// AgeBounds are the upper bounds, in seconds from the decision to its result, of the age buckets; the last bucket is open.
+var AgeBounds = [...]int32{0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144} //nolint:gochecknoglobals // read-only table
+
+// NumAgeBuckets is the number of age buckets.
+const NumAgeBuckets = len(AgeBounds) + 1
+
 // NumLatencyBuckets is the number of latency buckets.
 const NumLatencyBuckets = len(LatencyBounds) + 1
 
@@ -48,17 +54,19 @@ type ItemCounts struct {
 	Totals        [statemachine.NumOutcomes]int32   // every result, evidence or not, and corrections as (−old, +new)
 	Latency       [NumLatencyBuckets]uint32         // of every first result
 	LatencyMillis uint64                            // sum
+	Ages          [NumAgeBuckets]uint32             // first results by their age since the decision, where it is known
 	Sent          [statemachine.NumLaneKinds]uint32 // decisions given out
 	Reasons       []statemachine.ReasonCount        // top causes of bad results, most frequent first, at most 8
 }
 
 // SecondCounts is everything counted in one closed second, of one replica or the sum over all. Lists are sorted.
 type SecondCounts struct {
-	Second   int64 // Unix seconds
-	Revision int64 // lowest table revision it was counted under; 0 = nothing counted
-	Items    []ItemCounts
-	Lanes    []statemachine.LaneCount
-	Gates    []GateSum
+	Second    int64  // Unix seconds
+	Revision  int64  // lowest table revision it was counted under; 0 = nothing counted
+	Reporters uint64 // bitmap (hash mod 64) of everyone who reported anything
+	Items     []ItemCounts
+	Lanes     []statemachine.LaneCount
+	Gates     []GateSum
 }
 
 // GateSum is the gate counts of a not-healthy scope, with how many routers saw would-be traffic in that second.
