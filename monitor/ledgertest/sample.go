@@ -17,7 +17,7 @@ func SampleState(n int) statemachine.State {
 	return statemachine.State{
 		Scope: statemachine.ChannelScope(fmt.Sprintf("c%02d", n)), Phase: statemachine.Ramping, Share: statemachine.ShareOf(0.25),
 		Generation: 4, Step: 3, After: 17, Since: Noon.Add(-time.Minute), StepSince: Noon.Add(-time.Second), CutBy: statemachine.Automation,
-		Kind: statemachine.Cut, Incident: fmt.Sprintf("i-%d", n), Base: statemachine.ShareOf(0.1), Relapses: 1, CoolUntil: Noon.Add(-time.Second),
+		Kind: statemachine.Cut, Incident: fmt.Sprintf("i-%d", n), Answer: "HOLD", Base: statemachine.ShareOf(0.1), Relapses: 1, CoolUntil: Noon.Add(-time.Second),
 		Probation: Noon.Add(time.Minute), Cuts: [2]statemachine.Instant{Noon.Add(-time.Minute), Noon.Add(-time.Hour)},
 		Suspend: order, Off: order, OnNow: order, Hold: order,
 	}
