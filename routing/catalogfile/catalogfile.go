@@ -43,13 +43,7 @@ func decode(name string, data []byte, m proto.Message) (*Source, Errors) {
 }
 
 func decodeNode(name string, node ast.Node, m proto.Message) (*Source, Errors) {
-	doc := &document{file: name, root: node, anchors: map[string]*ast.AnchorNode{}}
-	if node != nil {
-		if errs := doc.collectAnchors(node); len(errs) > 0 {
-			return nil, errs
-		}
-	}
-	return doc.decode(m)
+	return newDocument(name, node).decode(m)
 }
 
 func (d *document) decode(m proto.Message) (*Source, Errors) {
@@ -57,8 +51,11 @@ func (d *document) decode(m proto.Message) (*Source, Errors) {
 	if d.root == nil {
 		return nil, Errors{s.problem("", "the file is empty")}
 	}
-	w := &walker{doc: d}
+	w := &walker{doc: d, errs: d.errs}
 	w.message("", d.root, m.ProtoReflect())
 	s.bad = w.bad
+	if len(w.errs) > maxProblems {
+		return s, w.errs
+	}
 	return s, append(w.errs, s.validate(m)...)
 }

@@ -23,6 +23,16 @@ type document struct {
 	file    string
 	root    ast.Node // nil when the document is empty
 	anchors map[string]*ast.AnchorNode
+	errs    Errors // anchors that were defined twice
+}
+
+// newDocument returns a document with the anchors below root; root may be nil.
+func newDocument(file string, root ast.Node) *document {
+	d := &document{file: file, root: root, anchors: map[string]*ast.AnchorNode{}}
+	if root != nil {
+		ast.Walk(anchorCollector{d}, root)
+	}
+	return d
 }
 
 // syntaxError is what the YAML parser returns for a malformed file.
@@ -44,7 +54,7 @@ func parseDocument(file string, data []byte) (*document, Errors) {
 	if err != nil {
 		return nil, Errors{syntaxProblem(file, err)}
 	}
-	d := &document{file: file, anchors: map[string]*ast.AnchorNode{}}
+	var root ast.Node
 	for i, doc := range parsed.Docs {
 		if i > 0 {
 			line, col := 1, 1
@@ -55,13 +65,12 @@ func parseDocument(file string, data []byte) (*document, Errors) {
 			}
 			return nil, Errors{{File: file, Line: line, Col: col, Message: "a second document begins here; the file must hold one document"}}
 		}
-		d.root = doc.Body
+		root = doc.Body
 	}
-	if d.root == nil || d.root.Type() == ast.CommentType {
-		d.root = nil
-		return d, nil
+	if root != nil && root.Type() == ast.CommentType {
+		root = nil
 	}
-	return d, d.collectAnchors(d.root)
+	return newDocument(file, root), nil
 }
 
 // parseYAML calls the parser. Its panics on malformed input, should it have any left, are
@@ -110,13 +119,10 @@ func tooDeep(data []byte) int {
 }
 
 // anchorCollector visits the nodes of a document in order.
-type anchorCollector struct {
-	doc  *document
-	errs Errors
-}
+type anchorCollector struct{ doc *document }
 
 // Visit implements ast.Visitor.
-func (c *anchorCollector) Visit(n ast.Node) ast.Visitor {
+func (c anchorCollector) Visit(n ast.Node) ast.Visitor {
 	anchor, ok := n.(*ast.AnchorNode)
 	if !ok || anchor.Name == nil {
 		return c
@@ -124,17 +130,11 @@ func (c *anchorCollector) Visit(n ast.Node) ast.Visitor {
 	name := anchor.Name.GetToken().Value
 	if _, twice := c.doc.anchors[name]; twice {
 		line, col := position(n)
-		c.errs = append(c.errs, Error{File: c.doc.file, Line: line, Col: col, Message: fmt.Sprintf("anchor &%s is defined twice", name)})
+		c.doc.errs = append(c.doc.errs, Error{File: c.doc.file, Line: line, Col: col, Message: fmt.Sprintf("anchor &%s is defined twice; give one of them another name", name)})
 		return c
 	}
 	c.doc.anchors[name] = anchor
 	return c
-}
-
-func (d *document) collectAnchors(n ast.Node) Errors {
-	c := &anchorCollector{doc: d}
-	ast.Walk(c, n)
-	return c.errs
 }
 
 // resolve follows anchors and aliases to the node that holds the value. A non-empty problem

@@ -50,7 +50,10 @@ func (e Errors) Unwrap() []error {
 	return out
 }
 
-// orNil sorts the problems, drops repetitions and returns nil when there are none.
+// maxProblems bounds a report: a file of another kind need not be listed line by line.
+const maxProblems = 1000
+
+// orNil sorts the problems, drops repetitions and what is too much, and returns nil when there are none.
 func (e Errors) orNil() error {
 	if len(e) == 0 {
 		return nil
@@ -58,5 +61,10 @@ func (e Errors) orNil() error {
 	slices.SortFunc(e, func(a, b Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
 	})
-	return slices.Compact(e)
+	e = slices.Compact(e)
+	if len(e) > maxProblems {
+		last := e[maxProblems-1]
+		e = append(e[:maxProblems], Error{File: last.File, Line: last.Line, Col: last.Col, Message: "too many problems; the rest is not listed"})
+	}
+	return e
 }

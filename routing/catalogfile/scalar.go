@@ -18,10 +18,6 @@ func (w *walker) scalar(path string, n ast.Node, fd protoreflect.FieldDescriptor
 	if !ok {
 		return none, false
 	}
-	if _, null := value.(*ast.NullNode); null {
-		w.fail(path, n, "want %s, have nothing; leave the key out if there is none", wanted(fd))
-		return none, false
-	}
 	switch fd.Kind() {
 	case protoreflect.StringKind:
 		return w.text(path, n, value, fd)
@@ -50,7 +46,7 @@ func (w *walker) scalar(path string, n ast.Node, fd protoreflect.FieldDescriptor
 }
 
 func (w *walker) refuse(path string, n, value ast.Node, fd protoreflect.FieldDescriptor) bool {
-	w.fail(path, n, "want %s, have %s", wanted(fd), describe(value))
+	w.fail(path, n, "want %s, have %s%s", wanted(fd), describe(value), leaveOut(value))
 	return false
 }
 

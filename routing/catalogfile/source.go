@@ -28,27 +28,32 @@ func (s *Source) File() string { return s.doc.file }
 // `channels[0].tags["team"]` is written. A list or a message is found at its key. If the path is
 // not written in the file, the position is that of the nearest one around it; without any, 1, 1.
 func (s *Source) At(path string) (line, col int) {
-	line, col = 1, 1
-	node := s.doc.root
-	if node != nil {
-		line, col = position(node)
+	at, _ := s.find(path)
+	if at == nil {
+		return 1, 1
 	}
+	return position(at)
+}
+
+// find returns the node that stands for a path, or for the nearest path around it, and the value
+// of the path if it is written.
+func (s *Source) find(path string) (at, value ast.Node) {
+	at, value = s.doc.root, s.doc.root
 	for _, step := range splitPath(path) {
-		value, problem := s.doc.resolve(node)
+		outer, problem := s.doc.resolve(value)
 		if problem != "" {
-			return line, col
+			return at, nil
 		}
-		var at ast.Node
-		at, node = s.doc.child(value, step)
-		if node == nil {
-			return line, col
+		key, inner := s.doc.child(outer, step)
+		if inner == nil {
+			return at, nil
 		}
-		if target, problem := s.doc.resolve(node); problem != "" || isScalar(target) {
-			at = node
+		at, value = key, inner
+		if target, problem := s.doc.resolve(value); problem != "" || isScalar(target) {
+			at = value
 		}
-		line, col = position(at)
 	}
-	return line, col
+	return at, value
 }
 
 // child returns the value of one step below n and the node that stands for it: its key, or the

@@ -2,7 +2,7 @@ package catalogfile
 
 import (
 	"errors"
-	"fmt"
+	"strings"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
@@ -25,7 +25,10 @@ func (s *Source) validate(m proto.Message) Errors {
 		if s.reported(path) {
 			continue
 		}
-		errs = append(errs, s.problem(path, ruleMessage(v)))
+		if len(errs) > maxProblems {
+			break
+		}
+		errs = append(errs, s.problem(path, s.ruleMessage(path, v)))
 	}
 	for _, e := range errs {
 		s.bad = append(s.bad, badPath{path: e.Path, recovered: true})
@@ -39,43 +42,54 @@ func (s *Source) problem(path, message string) Error {
 	return Error{File: s.doc.file, Line: line, Col: col, Path: path, Message: message}
 }
 
-// ruleMessage says in words what a rule wants, with the value it met.
-func ruleMessage(v *protovalidate.Violation) string {
+// ruleMessage says in words what a rule wants, and what stands in the file instead.
+func (s *Source) ruleMessage(path string, v *protovalidate.Violation) string {
 	message := v.Proto.GetMessage()
-	if v.Proto.GetRuleId() == "string.pattern" && v.RuleValue.IsValid() {
+	switch v.Proto.GetRuleId() {
+	case "required":
+		return "must be given"
+	case "string.pattern":
 		if words := patternWords(v.RuleValue.String()); words != "" {
 			message = "want " + words
 		}
+	case "enum.not_in":
+		if v.FieldDescriptor != nil && v.FieldDescriptor.Enum() != nil {
+			message = "want one of " + strings.Join(allowedNames(v.FieldDescriptor.Enum(), v.RuleValue.List()), ", ")
+		}
 	}
-	if v.FieldDescriptor == nil || v.FieldDescriptor.IsMap() || !v.FieldValue.IsValid() {
-		return message
+	if v.Proto.GetForKey() {
+		return "its key " + message
 	}
-	return message + have(v.FieldDescriptor, v.FieldValue)
+	return message + s.have(path)
 }
 
-// have tells the value of a field that is written as one word; lists and messages speak for
-// themselves at their line.
-func have(fd protoreflect.FieldDescriptor, value protoreflect.Value) string {
-	switch v := value.Interface().(type) {
-	case string:
-		return ", have " + quote(v)
-	case bool, int32, int64, uint32, uint64, float32, float64:
-		return fmt.Sprintf(", have %v", v)
-	case protoreflect.EnumNumber:
-		if v == 0 {
-			return ", have nothing"
-		}
-		if fd.Enum() == nil || fd.Enum().Values().ByNumber(v) == nil {
-			return fmt.Sprintf(", have %d", v)
-		}
-		for name, number := range enumNames(fd.Enum()) {
-			if number == v {
-				return ", have " + name
+// allowedNames lists the values of an enum that are not among the forbidden ones.
+func allowedNames(ed protoreflect.EnumDescriptor, forbidden protoreflect.List) []string {
+	names := enumNames(ed)
+	for i := range forbidden.Len() {
+		for name, number := range names {
+			if int64(number) == forbidden.Get(i).Int() {
+				delete(names, name)
 			}
 		}
+	}
+	return sortedByNumber(names)
+}
+
+// have tells what is written at a path, if that is one word or nothing.
+func (s *Source) have(path string) string {
+	_, node := s.find(path)
+	if node == nil {
+		return ", have none"
+	}
+	value, problem := s.doc.resolve(node)
+	switch text, isText := textOf(value); {
+	case problem != "" || !isScalar(value):
 		return ""
+	case isText:
+		return ", have " + quote(text)
 	default:
-		return ""
+		return ", have " + clip(value.GetToken().Value)
 	}
 }
 

@@ -8,12 +8,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-const (
-	// maxNodes bounds the values of a file after its aliases are unfolded.
-	maxNodes = 8_000_000
-	// maxProblems bounds a report: a file of another kind need not be listed line by line.
-	maxProblems = 1000
-)
+// maxNodes bounds the values of a file after its aliases are unfolded.
+const maxNodes = 8_000_000
 
 // walker fills a message from a YAML tree along the message's descriptor.
 type walker struct {
@@ -35,15 +31,12 @@ func (w *walker) recovered(path string, at ast.Node, format string, args ...any)
 }
 
 func (w *walker) report(bad badPath, at ast.Node, format string, args ...any) {
-	if len(w.errs) >= maxProblems {
+	if len(w.errs) > maxProblems {
 		return
 	}
 	line, col := position(at)
 	w.bad = append(w.bad, bad)
 	w.errs = append(w.errs, Error{File: w.doc.file, Line: line, Col: col, Path: bad.path, Message: fmt.Sprintf(format, args...)})
-	if len(w.errs) == maxProblems {
-		w.errs = append(w.errs, Error{File: w.doc.file, Line: line, Col: col, Message: "too many problems; the rest is not listed"})
-	}
 }
 
 // enter resolves a node, counts it, and says whether the walk may go on below it.
@@ -166,7 +159,7 @@ func (w *walker) list(path string, n ast.Node, list protoreflect.List, fd protor
 	}
 	seq, ok := value.(*ast.SequenceNode)
 	if !ok {
-		w.fail(path, n, "want a list, like [a, b] or lines that begin with a dash; have %s", describe(value))
+		w.fail(path, n, "want a list, like [a, b] or lines that begin with a dash; have %s%s", describe(value), leaveOut(value))
 		return
 	}
 	for i, item := range seq.Values {
@@ -230,7 +223,7 @@ func (w *walker) mapping(path string, n ast.Node) (ast.Node, bool) {
 	case *ast.MappingNode, *ast.MappingValueNode:
 		return value, true
 	default:
-		w.fail(path, n, "want keys with values, like {key: value} or indented lines; have %s", describe(value))
+		w.fail(path, n, "want keys with values, like {key: value} or indented lines; have %s%s", describe(value), leaveOut(value))
 		return nil, false
 	}
 }

@@ -36,9 +36,9 @@ func (w *walker) wellKnown(path string, n ast.Node, m protoreflect.Message) (pro
 		w.fail(path, n, "want %s, have %s", want, describe(value))
 		return none, false
 	}
-	seconds, nanos, problem := clock(text, isDuration)
-	if problem != "" {
-		w.fail(path, n, "want %s, have %s%s", want, quote(text), problem)
+	seconds, nanos, ok, hint := clock(text, isDuration)
+	if !ok {
+		w.fail(path, n, "want %s, have %s%s", want, quote(text), hint)
 		return none, false
 	}
 	fields := m.Descriptor().Fields()
@@ -47,25 +47,26 @@ func (w *walker) wellKnown(path string, n ast.Node, m protoreflect.Message) (pro
 	return protoreflect.ValueOfMessage(m), true
 }
 
-func clock(text string, isDuration bool) (seconds int64, nanos int32, problem string) {
+// clock reads a duration or a time; hint ends the message when it is neither.
+func clock(text string, isDuration bool) (seconds int64, nanos int32, ok bool, hint string) {
 	if !isDuration {
 		t, err := time.Parse(time.RFC3339Nano, text)
 		if err != nil {
-			return 0, 0, " (RFC 3339, with its zone)"
+			return 0, 0, false, " (RFC 3339, with its zone)"
 		}
 		if t.Unix() < minTimestamp || t.Unix() > maxTimestamp {
-			return 0, 0, "; years 1 to 9999 are known"
+			return 0, 0, false, "; years 1 to 9999 are known"
 		}
-		return t.Unix(), int32(t.Nanosecond()), "" //nolint:gosec // A nanosecond is below 1e9.
+		return t.Unix(), int32(t.Nanosecond()), true, "" //nolint:gosec // A nanosecond is below 1e9.
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		if strings.HasSuffix(text, "d") {
-			return 0, 0, "; days are written in hours, a day is 24h"
+			return 0, 0, false, "; days are written in hours, a day is 24h"
 		}
-		return 0, 0, ""
+		return 0, 0, false, ""
 	}
-	return int64(d / time.Second), int32(d % time.Second), "" //nolint:gosec // A rest of a second is below 1e9.
+	return int64(d / time.Second), int32(d % time.Second), true, "" //nolint:gosec // A rest of a second is below 1e9.
 }
 
 // The range that google.protobuf.Timestamp allows.

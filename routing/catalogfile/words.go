@@ -88,6 +88,14 @@ func describe(n ast.Node) string {
 	}
 }
 
+// leaveOut is the advice for a key without a value.
+func leaveOut(n ast.Node) string {
+	if _, null := n.(*ast.NullNode); null {
+		return "; leave the key out if there is none"
+	}
+	return ""
+}
+
 func quote(s string) string { return fmt.Sprintf("%q", clip(s)) }
 
 // clip shortens what a message repeats from the file.
