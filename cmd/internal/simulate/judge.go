@@ -1,0 +1,283 @@
+package simulate
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/sluice-pay/sluice/monitor"
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// judge compares what automation did with the labels of the scenario, and counts.
+type judge struct {
+	p      *Prepared
+	fates  *fates
+	rnd    *draws
+	labels []*label
+	closed map[statemachine.Scope]*closedScope // not healthy
+	counts [][statemachine.NumOutcomes]uint64  // of the running minute, by cell
+	sum    Summary
+	oracle float64
+	angry  uint64 // successes of payer bursts, which the oracle leaves out
+	fate   fate
+}
+
+// closedScope is a scope that is not healthy, with what the world counted for its present step.
+type closedScope struct {
+	state    statemachine.State
+	operator bool // an order, not automation, keeps it
+	wouldBe  uint64
+	sent     uint64
+}
+
+func newJudge(p *Prepared, f *fates) *judge {
+	return &judge{
+		p: p, fates: f, rnd: newDraws(p.Seed), labels: newLabels(p),
+		closed: map[statemachine.Scope]*closedScope{}, counts: make([][statemachine.NumOutcomes]uint64, len(p.cells)),
+	}
+}
+
+// watching reports whether the judge needs to know what would have been.
+func (j *judge) watching(at time.Duration) bool {
+	if len(j.closed) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(j.labels, func(l *label) bool { return l.active(at) })
+}
+
+// arrived counts a payment, and what the oracle may expect of it: the best channel at that instant.
+func (j *judge) arrived(p *payment, at time.Duration) {
+	j.sum.Payments++
+	if p.abandon || p.angry != nil {
+		return
+	}
+	best := 0.0
+	for _, id := range j.p.ways[p.stream] {
+		j.fates.meet(&j.p.cells[id], where{at: at, gateway: p.gateway, replica: p.replica}, "", &j.fate)
+		best = max(best, j.fate.p[statemachine.Succeeded])
+	}
+	j.oracle += best
+}
+
+// decided takes a decision beside the order the payment would have had with every scope healthy. way is nil if it was
+// refused.
+func (j *judge) decided(p *payment, at time.Duration, way *cell, kind statemachine.LaneKind, would []offer) {
+	if len(would) == 0 {
+		return
+	}
+	first := j.p.cell(p.stream, would[0].channel, would[0].account)
+	if first == nil {
+		return
+	}
+	if len(p.tried) == 0 && !p.abandon && p.angry == nil {
+		j.affected(p, at, first)
+	}
+	if len(j.closed) == 0 {
+		return
+	}
+	if len(p.tried) == 0 && (way == nil || way.channel != first.channel) && !j.byOperator(first) {
+		j.fates.meet(first, where{at: at, gateway: p.gateway, replica: p.replica}, "", &j.fate)
+		if !j.fate.unwell {
+			j.sum.MovedHealthy++
+		}
+	}
+	j.gate(p, way, kind, would)
+}
+
+// gate counts would-be and sent payments of closed scopes as routers do: each candidate before the chosen one was
+// dropped or not admitted.
+func (j *judge) gate(p *payment, way *cell, kind statemachine.LaneKind, would []offer) {
+	for i := range would {
+		c := j.p.cell(p.stream, would[i].channel, would[i].account)
+		if c == nil {
+			continue
+		}
+		for _, s := range c.scopes {
+			if g := j.closed[s]; g != nil {
+				g.wouldBe++
+				if c == way && kind == statemachine.KindRamp {
+					g.sent++
+					j.shareKept(g)
+				}
+			}
+		}
+		if c == way {
+			return
+		}
+	}
+}
+
+// shareKept notes a violation of invariant 5: more was sent than the share of the would-be traffic.
+func (j *judge) shareKept(g *closedScope) {
+	_, share := g.state.Effective()
+	if float64(g.sent) > share.Fraction()*float64(g.wouldBe)+1e-6 {
+		j.violated("share of %s exceeded: %d sent of %d at %v", g.state.Scope, g.sent, g.wouldBe, share.Fraction())
+	}
+}
+
+func (j *judge) violated(format string, args ...any) {
+	const most = 20
+	if len(j.sum.Violations) < most {
+		j.sum.Violations = append(j.sum.Violations, fmt.Sprintf(format, args...))
+	}
+}
+
+func (j *judge) byOperator(c *cell) bool {
+	return slices.ContainsFunc(c.scopes, func(s statemachine.Scope) bool {
+		g := j.closed[s]
+		return g != nil && g.operator
+	})
+}
+
+// attempted counts an attempt.
+func (j *judge) attempted(p *payment, at time.Duration, way *cell, t *tried) {
+	j.sum.Attempts++
+	j.counts[way.id][t.outcome]++
+	if t.outcome == statemachine.Succeeded {
+		j.sum.Succeeded++
+		if p.angry != nil {
+			j.angry++
+		}
+	}
+	if t.kind == statemachine.KindProbe && isBad(t.outcome) {
+		j.sum.ProbesFailed++
+	}
+	for _, l := range j.labels {
+		if l.cells[way.id] && at >= l.from && l.detected < 0 && at < l.to {
+			l.attempts++
+		}
+	}
+}
+
+// moved takes one change of state.
+func (j *judge) moved(e *monitor.JournalEntry, m *monitor.Move, at time.Duration) {
+	j.settle(at)
+	if cut(e, m) {
+		j.rule(m, at)
+		if m.After.Incident == "" {
+			j.violated("%s cut without an incident", m.After.Scope)
+		}
+	}
+	scope := m.After.Scope
+	if phase, share := m.After.Effective(); phase == statemachine.Healthy || share == statemachine.FullShare {
+		delete(j.closed, scope)
+	} else {
+		g := j.closed[scope]
+		if g == nil || g.state.Generation != m.After.Generation || g.state.Step != m.After.Step {
+			g = &closedScope{}
+			j.closed[scope] = g
+		}
+		g.state = m.After
+		g.operator = m.After.Off.Set() || m.After.Suspend.Set() || m.After.CutBy == statemachine.Operator
+	}
+	j.settle(at)
+}
+
+// cut reports whether automation closed a scope or lowered its share.
+func cut(e *monitor.JournalEntry, m *monitor.Move) bool {
+	if e.Cause != statemachine.Automation {
+		return false
+	}
+	from, before := m.Before.Effective()
+	to, after := m.After.Effective()
+	switch to {
+	case statemachine.Disabled:
+		return from == statemachine.Healthy || from == statemachine.Ramping
+	case statemachine.Ramping:
+		return from == statemachine.Healthy || from == statemachine.Ramping && after < before
+	case statemachine.Healthy, statemachine.Probing:
+	}
+	return false
+}
+
+// rule judges one cut: right inside a label, over if it touches more, false otherwise.
+func (j *judge) rule(m *monitor.Move, at time.Duration) {
+	j.sum.Cuts++
+	over := false
+	for _, l := range j.labels {
+		inside, touches := l.covers(j.p.cells, m.After.Scope)
+		if !touches || !l.lasts(at) || l.never {
+			continue
+		}
+		if inside {
+			if l.detected < 0 {
+				l.detected = at
+			}
+			return
+		}
+		over = true
+	}
+	if over {
+		j.sum.OverCuts++
+		return
+	}
+	j.sum.FalseCuts++
+}
+
+// settle notes labels whose scopes are well again after the fault.
+func (j *judge) settle(at time.Duration) {
+	for _, l := range j.labels {
+		if at < l.to || l.recovered >= 0 || j.holds(l) {
+			continue
+		}
+		l.recovered = at
+		if !l.settled {
+			l.recovered = l.to
+		}
+	}
+	for _, l := range j.labels {
+		l.settled = l.settled || at >= l.to
+	}
+}
+
+// holds reports whether automation still keeps traffic of the label off.
+func (j *judge) holds(l *label) bool {
+	for s, g := range j.closed {
+		if _, touches := l.covers(j.p.cells, s); touches && !g.operator {
+			return true
+		}
+	}
+	return false
+}
+
+// minute writes the attempts of the minute that ends now.
+func (j *judge) minute(log *eventLog, at time.Duration) {
+	type group struct{ channel, bank, card string }
+	sums := map[group]*[statemachine.NumOutcomes]uint64{}
+	var keys []group
+	for i := range j.counts {
+		c := &j.p.cells[i]
+		in := j.p.Scenario.Traffic[c.stream].Instrument
+		key := group{c.channel, in.Bank, in.CardType}
+		n := sums[key]
+		if n == nil {
+			n = &[statemachine.NumOutcomes]uint64{}
+			sums[key] = n
+			keys = append(keys, key)
+		}
+		for o, k := range j.counts[i] {
+			n[o] += k
+		}
+	}
+	clear(j.counts)
+	slices.SortFunc(keys, func(a, b group) int {
+		return cmp.Or(cmp.Compare(a.channel, b.channel), cmp.Compare(a.bank, b.bank), cmp.Compare(a.card, b.card))
+	})
+	for _, k := range keys {
+		line := minuteJSON{
+			Event: "minute", T: at.Seconds(), Channel: k.channel, Bank: k.bank, CardType: k.card, Outcomes: outcomeCounts(sums[k]),
+		}
+		for _, n := range line.Outcomes {
+			line.Attempts += n
+		}
+		if line.Attempts > 0 {
+			log.write(line)
+		}
+	}
+}
+
+// round keeps six decimals, so that sums of floats read well.
+func round(x float64) float64 { return math.Round(x*1e6) / 1e6 }

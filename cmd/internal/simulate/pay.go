@@ -1,0 +1,153 @@
+package simulate
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// errUnreachable is what a replica answers that is down: the caller's loss, and no end of the run.
+var errUnreachable = errors.New("the replica is down")
+
+// payment is one payment on its way.
+type payment struct {
+	id       string
+	stream   int
+	number   uint64
+	payer    uint64
+	gateway  int // from 1
+	replica  int // from 1
+	abandon  bool
+	angry    *Truth // the payer burst it belongs to
+	decision string
+	tried    []tried
+}
+
+// payment draws the next payment of a stream.
+func (w *world) payment(stream int) *payment {
+	n := w.counts[stream]
+	w.counts[stream]++
+	st := &w.s.Traffic[stream]
+	rng := w.rnd.of(forPayment, uint64(stream), n)
+	p := &payment{stream: stream, number: n, id: paymentID("p", stream, n)}
+	p.payer = mix(mix(uint64(stream)+1)^uint64(rng.IntN(st.Payers))) | 1
+	p.gateway = rng.IntN(w.s.Gateways) + 1
+	p.abandon = rng.Float64() < st.Abandon
+	p.replica = w.replicaOf(p.id)
+	return p
+}
+
+func paymentID(kind string, stream int, n uint64) string {
+	buf := make([]byte, 0, 24)
+	buf = append(buf, kind...)
+	buf = strconv.AppendInt(buf, int64(stream), 10)
+	buf = append(buf, '-')
+	return string(strconv.AppendUint(buf, n, 10))
+}
+
+func (w *world) replicaOf(id string) int {
+	if w.s.Replicas == 1 {
+		return 1
+	}
+	return int(xxhash.Sum64String(id)%uint64(w.s.Replicas)) + 1
+}
+
+// pay asks for the next channel of a payment and attempts it.
+func (w *world) pay(p *payment) error {
+	w.ask = question{payment: p.id, stream: &w.s.Traffic[p.stream], payer: p.payer, attempts: p.tried}
+	err := w.fleet.replicas[p.replica-1].Route(&w.ask, w.now(), &w.chosen)
+	if err != nil && !errors.Is(err, errRefused) && !errors.Is(err, errUnreachable) {
+		return fmt.Errorf("route %s: %w", p.id, err)
+	}
+	var way *cell
+	kind := statemachine.KindNormal
+	if err == nil {
+		first := &w.chosen.offers[0]
+		if way = w.p.cell(p.stream, first.channel, first.account); way == nil {
+			return fmt.Errorf("route %s: offered %s with account %s, which cannot carry it", p.id, first.channel, first.account)
+		}
+		kind = first.kind
+	}
+	if w.judge.watching(w.at) {
+		if err := w.fleet.would.Prefer(&w.ask, w.now(), &w.would); err != nil && !errors.Is(err, errRefused) {
+			return fmt.Errorf("rank %s: %w", p.id, err)
+		}
+		w.judge.decided(p, w.at, way, kind, w.would.offers)
+	}
+	if way == nil || p.abandon && len(p.tried) == 0 {
+		w.done(p, w.at)
+		return nil
+	}
+	p.decision = w.chosen.decision
+	w.attempt(p, way, w.chosen.offers[0])
+	return nil
+}
+
+// attempt lets the truth decide what an attempt meets, and schedules what follows.
+func (w *world) attempt(p *payment, way *cell, o offer) {
+	number := p.number<<8 | uint64(len(p.tried))
+	rng := w.rnd.of(forAttempt, uint64(p.stream), number)
+	if p.angry != nil {
+		rng = w.rnd.of(forAttempt, 1<<31|uint64(p.stream), number)
+	}
+	u := rng.Float64()
+	lost, twice := rng.Float64() < w.s.Reports.Lost, rng.Float64() < w.s.Reports.Duplicate
+	w.fates.meet(way, where{at: w.at, gateway: p.gateway, replica: p.replica}, "", &w.fate)
+	latency := w.fate.latency.draw(rng.NormFloat64())
+	outcome, code := w.fate.pick(u)
+	if p.angry != nil && w.s.Truth[p.angry.index].Selector.matchesCell(&w.s.Traffic[p.stream], way) {
+		outcome, code = statemachine.ChannelFailed, nil
+	}
+	t := tried{channel: o.channel, account: o.account, attempt: o.attempt, outcome: outcome, kind: o.kind}
+	money := outcome.Money()
+	if code != nil {
+		t.code, money = code.Code, code.money
+	}
+	p.tried = append(p.tried, t)
+	w.judge.attempted(p, w.at, way, &t)
+	w.report(p, way, &t, latency, lost, twice, rng)
+	end := w.at + latency
+	if money == statemachine.MoneyReroutable && len(p.tried) < w.s.Reroute.MaxAttempts {
+		w.agenda.push(event{at: int64(end), kind: evPay, payment: p})
+		return
+	}
+	w.done(p, end)
+}
+
+// report schedules the report of an attempt, and its repetition.
+func (w *world) report(p *payment, way *cell, t *tried, latency time.Duration, lost, twice bool, rng *rand.Rand) {
+	if lost {
+		return
+	}
+	r := &report{
+		payment: p.id, decision: p.decision, attempt: t.attempt, channel: t.channel, account: t.account,
+		stream: &w.s.Traffic[p.stream], outcome: t.outcome, code: t.code, latency: latency, started: w.now(),
+		payer: p.payer, gateway: "gateway-" + strconv.Itoa(p.gateway),
+	}
+	if t.code != "" {
+		r.outcome = statemachine.OutcomeUnspecified
+	}
+	if isBad(t.outcome) {
+		r.reason = w.fate.reason
+	}
+	at := w.at + latency + w.s.Reports.Delay.draw(rng.NormFloat64())
+	w.judge.reportDue(way, w.at, at)
+	w.agenda.push(event{at: int64(at), kind: evReport, report: r, payment: p})
+	if twice {
+		at += w.s.Reports.Delay.draw(rng.NormFloat64()) + time.Millisecond
+		w.agenda.push(event{at: int64(at), kind: evReport, report: r, payment: p})
+	}
+}
+
+// done ends a payment.
+func (w *world) done(p *payment, at time.Duration) {
+	if w.p.Payments {
+		w.agenda.push(event{at: int64(at), kind: evDone, payment: p})
+	}
+}
