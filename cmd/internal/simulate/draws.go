@@ -44,16 +44,12 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// z99 is the 99 % quantile of the standard normal distribution.
-const z99 = 2.3263478740408408
-
 // draw returns a duration of the spread for a standard normal z.
-func (s Spread) draw(z float64) time.Duration {
-	if s.P99 <= s.P50 {
+func (s *Spread) draw(z float64) time.Duration {
+	if s.sigma == 0 {
 		return s.P50
 	}
-	sigma := math.Log(float64(s.P99)/float64(s.P50)) / z99
-	return time.Duration(float64(s.P50) * math.Exp(sigma*z))
+	return time.Duration(float64(s.P50) * math.Exp(s.sigma*z))
 }
 
 // arrivals draws the instants of one stream: a Poisson process thinned to the shape.
@@ -78,7 +74,7 @@ func (a *arrivals) next() (time.Duration, bool) {
 	most := a.stream.Rate * a.stream.Shape.most()
 	for {
 		gap := a.rng.ExpFloat64() / most
-		if gap > (a.run-a.at).Seconds() {
+		if gap > (a.run - a.at).Seconds() {
 			return 0, false
 		}
 		a.at += time.Duration(gap * float64(time.Second))

@@ -10,6 +10,7 @@ const (
 	evDone                    // a payment's last attempt ends
 	evBurst                   // an angry payer tries again
 	evOrder                   // an operator orders
+	evFault                   // a fault of the control plane begins or ends
 )
 
 // event is something that happens at an instant; of equal instants the one scheduled first goes first.
@@ -18,7 +19,7 @@ type event struct {
 	seq     uint64
 	payment *payment
 	report  *report
-	index   int32 // stream, truth entry or order
+	index   int32 // stream, truth entry, order or fault
 	kind    eventKind
 }
 

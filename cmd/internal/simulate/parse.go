@@ -198,4 +198,5 @@ func parseSpread(v value, into *Spread) {
 		v.duration(&into.P50, 0, time.Hour)
 		into.P99 = into.P50
 	}
+	*into = NewSpread(into.P50, into.P99)
 }

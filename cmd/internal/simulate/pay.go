@@ -27,6 +27,7 @@ type payment struct {
 	angry    *Truth // the payer burst it belongs to
 	decision string
 	tried    []tried
+	room     [2]tried
 }
 
 // payment draws the next payment of a stream.
@@ -61,7 +62,7 @@ func (w *world) replicaOf(id string) int {
 // pay asks for the next channel of a payment and attempts it.
 func (w *world) pay(p *payment) error {
 	w.ask = question{payment: p.id, stream: &w.s.Traffic[p.stream], payer: p.payer, attempts: p.tried}
-	err := w.fleet.replicas[p.replica-1].Route(&w.ask, w.now(), &w.chosen)
+	err := w.first(p, func(n replica) error { return n.Route(&w.ask, w.now(), &w.chosen) })
 	if err != nil && !errors.Is(err, errRefused) && !errors.Is(err, errUnreachable) {
 		return fmt.Errorf("route %s: %w", p.id, err)
 	}
@@ -109,6 +110,9 @@ func (w *world) attempt(p *payment, way *cell, o offer) {
 	if code != nil {
 		t.code, money = code.Code, code.money
 	}
+	if p.tried == nil {
+		p.tried = p.room[:0]
+	}
 	p.tried = append(p.tried, t)
 	w.judge.attempted(p, w.at, way, &t)
 	w.report(p, way, &t, latency, lost, twice, rng)
@@ -128,7 +132,7 @@ func (w *world) report(p *payment, way *cell, t *tried, latency time.Duration, l
 	r := &report{
 		payment: p.id, decision: p.decision, attempt: t.attempt, channel: t.channel, account: t.account,
 		stream: &w.s.Traffic[p.stream], outcome: t.outcome, code: t.code, latency: latency, started: w.now(),
-		payer: p.payer, gateway: "gateway-" + strconv.Itoa(p.gateway),
+		payer: p.payer, gateway: w.gateways[p.gateway-1],
 	}
 	if t.code != "" {
 		r.outcome = statemachine.OutcomeUnspecified

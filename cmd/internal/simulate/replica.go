@@ -33,6 +33,8 @@ type preferrer interface {
 type fleet struct {
 	replicas []replica
 	would    preferrer
+	// fault begins or ends a fault of the control plane; nil if the fleet cannot.
+	fault func(ctx context.Context, f *Fault, begin bool, now time.Time) error
 }
 
 // sink takes what the nodes change and raise, in the order they do it.

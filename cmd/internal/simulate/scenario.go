@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"math"
 	"time"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
@@ -81,6 +82,20 @@ type Reports struct {
 // Spread is a constant (P99 = P50) or lognormal duration.
 type Spread struct {
 	P50, P99 time.Duration
+
+	sigma float64 // of the logarithm
+}
+
+// z99 is the 99 % quantile of the standard normal distribution.
+const z99 = 2.3263478740408408
+
+// NewSpread returns the lognormal spread with these quantiles; equal ones make a constant.
+func NewSpread(p50, p99 time.Duration) Spread {
+	s := Spread{P50: p50, P99: p99}
+	if p50 > 0 && p99 > p50 {
+		s.sigma = math.Log(float64(p99)/float64(p50)) / z99
+	}
+	return s
 }
 
 // Truth is what attempts that match its selectors meet. Of several entries the last that matches wins; an entry without

@@ -26,14 +26,16 @@ type codeOf struct {
 // fates answers what attempts meet, from the truth of a scenario.
 type fates struct {
 	truth  []Truth
-	byCell [][]int32 // entries that can match a cell, in order
+	byCell [][]int32             // entries that can match a cell, in order
 	codes  []map[string][]codeOf // by entry and channel
 	known  *contracts
 	rnd    *draws
+	usual  Spread // latency where the truth says nothing
 }
 
 func newFates(s *Scenario, cells []cell, k *contracts, seed uint64) *fates {
 	f := &fates{truth: s.Truth, known: k, rnd: newDraws(seed), byCell: make([][]int32, len(cells))}
+	f.usual = NewSpread(400*time.Millisecond, 1500*time.Millisecond)
 	f.codes = make([]map[string][]codeOf, len(s.Truth))
 	for i := range cells {
 		c := &cells[i]
@@ -84,7 +86,7 @@ func (t *Truth) active(w where) bool {
 func (f *fates) meet(c *cell, w where, without string, out *fate) {
 	list := f.byCell[c.id]
 	base, latency, reason := -1, false, false
-	*out = fate{latency: Spread{P50: 400 * time.Millisecond, P99: 1500 * time.Millisecond}}
+	*out = fate{latency: f.usual}
 	var over [8]int32 // entries above the base that change it, newest first
 	n := 0
 	for i := len(list) - 1; i >= 0; i-- {

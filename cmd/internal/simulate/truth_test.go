@@ -104,7 +104,7 @@ func TestWanderKeepsTheMean(t *testing.T) {
 }
 
 func TestSpreadHasItsQuantiles(t *testing.T) {
-	s := Spread{P50: 400 * time.Millisecond, P99: 1500 * time.Millisecond}
+	s := NewSpread(400*time.Millisecond, 1500*time.Millisecond)
 	below50, below99, n := 0, 0, 50_000
 	d := newDraws(9)
 	for i := range n {
@@ -119,7 +119,8 @@ func TestSpreadHasItsQuantiles(t *testing.T) {
 	if a, b := float64(below50)/float64(n), float64(below99)/float64(n); math.Abs(a-0.5) > 0.01 || math.Abs(b-0.99) > 0.003 {
 		t.Errorf("%.3f below p50, %.4f below p99", a, b)
 	}
-	if got := (Spread{P50: time.Second, P99: time.Second}).draw(3); got != time.Second {
+	constant := NewSpread(time.Second, time.Second)
+	if got := constant.draw(3); got != time.Second {
 		t.Errorf("a constant drew %v", got)
 	}
 }

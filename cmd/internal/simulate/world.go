@@ -29,7 +29,7 @@ type world struct {
 	would    answer
 	ask      question
 	fate     fate
-	reports  []*report // free
+	gateways []string // names
 }
 
 // Run simulates a prepared scenario and writes its event log; the last line, the summary, is returned as well.
@@ -40,6 +40,9 @@ func Run(ctx context.Context, p *Prepared, out io.Writer, start build) (*Summary
 		return nil, fmt.Errorf("start the node: %w", err)
 	}
 	w.fleet = fl
+	if len(p.Scenario.Faults) > 0 && fl.fault == nil {
+		return nil, fmt.Errorf("%w: faults of the control plane: %w", ErrScenario, ErrNotSupported)
+	}
 	if err := w.run(ctx); err != nil {
 		return nil, fmt.Errorf("simulate %s at %v: %w", p.Scenario.Name, w.at, err)
 	}
@@ -54,6 +57,9 @@ func Run(ctx context.Context, p *Prepared, out io.Writer, start build) (*Summary
 func newWorld(p *Prepared, out io.Writer) *world {
 	s := p.Scenario
 	w := &world{p: p, s: s, log: newLog(out, s.Start), rnd: newDraws(p.Seed), counts: make([]uint64, len(s.Traffic))}
+	for i := range s.Gateways {
+		w.gateways = append(w.gateways, fmt.Sprintf("gateway-%d", i+1))
+	}
 	w.fates = newFates(s, p.cells, p.known, p.Seed)
 	w.judge = newJudge(p, w.fates)
 	for i := range s.Traffic {
@@ -67,6 +73,12 @@ func newWorld(p *Prepared, out io.Writer) *world {
 	}
 	for i := range s.Operators {
 		w.agenda.push(event{at: int64(s.Operators[i].At), kind: evOrder, index: int32(i)})
+	}
+	for i := range s.Faults {
+		w.agenda.push(event{at: int64(s.Faults[i].From), kind: evFault, index: int32(i)})
+		if s.Faults[i].To < s.Duration {
+			w.agenda.push(event{at: int64(s.Faults[i].To), kind: evFault, index: int32(i)})
+		}
 	}
 	return w
 }
@@ -135,6 +147,9 @@ func (w *world) handle(ctx context.Context, e *event) error {
 		w.burst(int(e.index))
 	case evOrder:
 		w.order(ctx, int(e.index))
+	case evFault:
+		f := &w.s.Faults[e.index]
+		return w.fleet.fault(ctx, f, w.at == f.From, w.now())
 	}
 	return nil
 }
@@ -183,9 +198,20 @@ func (w *world) alert(a statemachine.Alert) {
 
 // deliver hands a report to the replica of its payment.
 func (w *world) deliver(r *report, p *payment) error {
-	err := w.fleet.replicas[p.replica-1].Report(r, w.now())
+	err := w.first(p, func(n replica) error { return n.Report(r, w.now()) })
 	if err != nil && !errors.Is(err, errUnreachable) {
 		return fmt.Errorf("report of %s: %w", r.attempt, err)
 	}
 	return nil
+}
+
+// first asks the replica of a payment, and the next ones while they are down.
+func (w *world) first(p *payment, ask func(replica) error) error {
+	n := len(w.fleet.replicas)
+	for i := range n {
+		if err := ask(w.fleet.replicas[(p.replica-1+i)%n]); !errors.Is(err, errUnreachable) {
+			return err
+		}
+	}
+	return errUnreachable
 }

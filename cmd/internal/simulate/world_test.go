@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
-func prepared(t *testing.T, name string, change func(*Scenario)) *Prepared {
+func prepared(t testing.TB, name string, change func(*Scenario)) *Prepared {
 	t.Helper()
 	file := filepath.Join("scenarios", name+".yaml")
 	data, err := os.ReadFile(file)
