@@ -54,7 +54,7 @@ func (d *document) decode(m proto.Message) (*Source, Errors) {
 	w := &walker{doc: d, errs: d.errs}
 	w.message("", d.root, m.ProtoReflect())
 	s.bad = w.bad
-	if len(w.errs) > maxProblems {
+	if len(w.errs) > maxProblems || w.nodes >= maxNodes {
 		return s, w.errs
 	}
 	return s, append(w.errs, s.validate(m)...)

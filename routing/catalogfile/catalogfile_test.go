@@ -195,29 +195,34 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("\xef\xbb\xbfname: x\r\nversion: |2-\r\n   y\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, _, err := Check("f.yaml", data)
-		if err == nil {
-			again, err := Write(c)
-			if err != nil {
-				t.Fatalf("cannot be written: %v", err)
-			}
-			back, err := Parse("f.yaml", again)
-			if err != nil || !proto.Equal(c, back) {
-				t.Fatalf("does not survive: %v\n%s", err, again)
-			}
+		if err != nil {
+			checkPlaces(t, data, err)
 			return
 		}
-		var list Errors
-		if !errors.As(err, &list) || len(list) == 0 {
-			t.Fatalf("got %T", err)
+		again, err := Write(c)
+		if err != nil {
+			t.Fatalf("cannot be written: %v", err)
 		}
-		lines := 1 + strings.Count(string(data), "\n") + strings.Count(string(data), "\r")
-		for i, e := range list {
-			if e.Line < 1 || e.Col < 1 || e.Line > lines+1 || e.Message == "" {
-				t.Errorf("no place in %d lines: %#v", lines, e)
-			}
-			if i > 0 && (e.Line < list[i-1].Line || e.Line == list[i-1].Line && e.Col < list[i-1].Col) {
-				t.Errorf("not sorted: %v after %v", e, list[i-1])
-			}
+		back, err := Parse("f.yaml", again)
+		if err != nil || !proto.Equal(c, back) {
+			t.Fatalf("does not survive: %v\n%s", err, again)
 		}
 	})
+}
+
+func checkPlaces(t *testing.T, data []byte, err error) {
+	t.Helper()
+	var list Errors
+	if !errors.As(err, &list) || len(list) == 0 {
+		t.Fatalf("got %T", err)
+	}
+	lines := 1 + strings.Count(string(data), "\n") + strings.Count(string(data), "\r")
+	for i, e := range list {
+		if e.Line < 1 || e.Col < 1 || e.Line > lines+1 || e.Message == "" {
+			t.Errorf("no place in %d lines: %#v", lines, e)
+		}
+		if i > 0 && (e.Line < list[i-1].Line || e.Line == list[i-1].Line && e.Col < list[i-1].Col) {
+			t.Errorf("not sorted: %v after %v", e, list[i-1])
+		}
+	}
 }

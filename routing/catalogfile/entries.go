@@ -7,7 +7,7 @@ import (
 )
 
 // maxMergedKeys bounds what the merge keys of one mapping unfold to.
-const maxMergedKeys = 100_000
+const maxMergedKeys = 5_000
 
 // entry is one key of a mapping with its value.
 type entry struct {

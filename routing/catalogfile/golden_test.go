@@ -36,11 +36,11 @@ func TestCheckReportsEverything(t *testing.T) {
 	}
 }
 
-func readFile(t testing.TB, file string) []byte {
-	t.Helper()
+func readFile(tb testing.TB, file string) []byte {
+	tb.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return data
 }

@@ -18,7 +18,7 @@ func (w *walker) scalar(path string, n ast.Node, fd protoreflect.FieldDescriptor
 	if !ok {
 		return none, false
 	}
-	switch fd.Kind() {
+	switch fd.Kind() { //nolint:exhaustive // The rest are numbers.
 	case protoreflect.StringKind:
 		return w.text(path, n, value, fd)
 	case protoreflect.EnumKind:

@@ -9,7 +9,7 @@ import (
 )
 
 // maxNodes bounds the values of a file after its aliases are unfolded.
-const maxNodes = 8_000_000
+const maxNodes = 4_000_000
 
 // walker fills a message from a YAML tree along the message's descriptor.
 type walker struct {

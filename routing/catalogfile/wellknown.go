@@ -66,7 +66,7 @@ func clock(text string, isDuration bool) (seconds int64, nanos int32, ok bool, h
 		}
 		return 0, 0, false, ""
 	}
-	return int64(d / time.Second), int32(d % time.Second), true, "" //nolint:gosec // A rest of a second is below 1e9.
+	return int64(d / time.Second), int32(d % time.Second), true, ""
 }
 
 // The range that google.protobuf.Timestamp allows.

@@ -66,8 +66,6 @@ func customary(name string) string {
 		return "KVB"
 	case "SOUTH INDIAN BANK":
 		return "SIB"
-	case "CITY UNION BANK":
-		return "CUB"
 	case "JAMMU AND KASHMIR BANK":
 		return "JKB"
 	default:
