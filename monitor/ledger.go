@@ -97,4 +97,5 @@ type Move struct {
 	Before, After statemachine.State
 	Cause         statemachine.Cause
 	Reason        string
+	Evidence      *statemachine.Evidence // what an automatic move rests on, where no incident of the same entry holds it
 }

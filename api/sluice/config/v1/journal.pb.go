@@ -244,7 +244,10 @@ type Move struct {
 	// Why this scope moved.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Who moved it.
-	Cause         Cause `protobuf:"varint,4,opt,name=cause,proto3,enum=sluice.config.v1.Cause" json:"cause,omitempty"`
+	Cause Cause `protobuf:"varint,4,opt,name=cause,proto3,enum=sluice.config.v1.Cause" json:"cause,omitempty"`
+	// What an automatic move rests on, where no incident of the same entry holds
+	// it; absent = it does, or nobody's evidence was needed.
+	Evidence      *Evidence `protobuf:"bytes,5,opt,name=evidence,proto3" json:"evidence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -307,6 +310,13 @@ func (x *Move) GetCause() Cause {
 	return Cause_CAUSE_UNSPECIFIED
 }
 
+func (x *Move) GetEvidence() *Evidence {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
 var File_sluice_config_v1_journal_proto protoreflect.FileDescriptor
 
 const file_sluice_config_v1_journal_proto_rawDesc = "" +
@@ -330,12 +340,13 @@ const file_sluice_config_v1_journal_proto_rawDesc = "" +
 	"\x06alerts\x18\t \x03(\v2\x17.sluice.config.v1.AlertR\x06alerts\x12\x18\n" +
 	"\acatalog\x18\n" +
 	" \x01(\x04R\acatalog\x12#\n" +
-	"\rprevious_hash\x18\v \x01(\fR\fpreviousHash\"\xb7\x01\n" +
+	"\rprevious_hash\x18\v \x01(\fR\fpreviousHash\"\xef\x01\n" +
 	"\x04Move\x124\n" +
 	"\x06before\x18\x01 \x01(\v2\x1c.sluice.config.v1.ScopeStateR\x06before\x122\n" +
 	"\x05after\x18\x02 \x01(\v2\x1c.sluice.config.v1.ScopeStateR\x05after\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12-\n" +
-	"\x05cause\x18\x04 \x01(\x0e2\x17.sluice.config.v1.CauseR\x05causeB<Z:github.com/sluice-pay/sluice/api/sluice/config/v1;configv1b\x06proto3"
+	"\x05cause\x18\x04 \x01(\x0e2\x17.sluice.config.v1.CauseR\x05cause\x126\n" +
+	"\bevidence\x18\x05 \x01(\v2\x1a.sluice.config.v1.EvidenceR\bevidenceB<Z:github.com/sluice-pay/sluice/api/sluice/config/v1;configv1b\x06proto3"
 
 var (
 	file_sluice_config_v1_journal_proto_rawDescOnce sync.Once
@@ -359,6 +370,7 @@ var file_sluice_config_v1_journal_proto_goTypes = []any{
 	(*Incident)(nil),              // 5: sluice.config.v1.Incident
 	(*Alert)(nil),                 // 6: sluice.config.v1.Alert
 	(*ScopeState)(nil),            // 7: sluice.config.v1.ScopeState
+	(*Evidence)(nil),              // 8: sluice.config.v1.Evidence
 }
 var file_sluice_config_v1_journal_proto_depIdxs = []int32{
 	3, // 0: sluice.config.v1.JournalEntry.time:type_name -> google.protobuf.Timestamp
@@ -369,11 +381,12 @@ var file_sluice_config_v1_journal_proto_depIdxs = []int32{
 	7, // 5: sluice.config.v1.Move.before:type_name -> sluice.config.v1.ScopeState
 	7, // 6: sluice.config.v1.Move.after:type_name -> sluice.config.v1.ScopeState
 	4, // 7: sluice.config.v1.Move.cause:type_name -> sluice.config.v1.Cause
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	8, // 8: sluice.config.v1.Move.evidence:type_name -> sluice.config.v1.Evidence
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_sluice_config_v1_journal_proto_init() }
