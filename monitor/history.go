@@ -1,0 +1,248 @@
+package monitor
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// History keeps the evidence of healthy items over the last closed seconds, as far back as the widest window of their
+// channel's policy looks. Detectors, localisation and the common-mode check read from it.
+//
+// An item starts anew when the state of its scope, or of a scope that it lies in, changes; and when a scope inside it or
+// across it is closed: what failed there was dealt with and must never count again.
+type History struct {
+	items     map[statemachine.Scope]*series
+	marks     map[statemachine.Scope]mark
+	reporters []seenReporters // of the last minute
+	now       int64           // newest second
+}
+
+// mark is what was last seen of a state.
+type mark struct {
+	generation uint64
+	after      int64
+	phase      statemachine.Phase
+}
+
+// series is one item's seconds with evidence, oldest first.
+type series struct {
+	floor  int64 // seconds counted under this revision or an earlier one are no evidence
+	points []point
+}
+
+type point struct {
+	second  int64
+	tally   Tally
+	reasons []statemachine.ReasonCount
+}
+
+type seenReporters struct {
+	second int64
+	bitmap uint64
+}
+
+const reporterMemory = 60 // seconds
+
+// NewHistory returns an empty history.
+func NewHistory() *History {
+	return &History{items: map[statemachine.Scope]*series{}, marks: map[statemachine.Scope]mark{}}
+}
+
+// Add takes the sum of one sealed second. A second that is not newer than the newest one is ignored.
+func (h *History) Add(sum *SecondCounts, f *statemachine.Fleet) {
+	if sum.Second <= h.now {
+		return
+	}
+	h.now = sum.Second
+	h.follow(f)
+	h.reporters = slices.DeleteFunc(h.reporters, func(s seenReporters) bool { return s.second <= h.now-reporterMemory })
+	if sum.Reporters != 0 {
+		h.reporters = append(h.reporters, seenReporters{sum.Second, sum.Reporters})
+	}
+	for i := range sum.Items {
+		h.add(&sum.Items[i], sum, f)
+	}
+	h.forget(f)
+}
+
+// judgedKind returns the lane whose evidence judges the item in its state: normal traffic of what is open, the ramp's of
+// what was degraded; ok is false for what is closed, probed or on its way back, which steps judge.
+func judgedKind(st statemachine.State) (kind statemachine.LaneKind, ok bool) {
+	switch phase, _ := st.Effective(); {
+	case phase == statemachine.Healthy:
+		return statemachine.KindNormal, true
+	case phase == statemachine.Ramping && st.Kind == statemachine.Degraded:
+		return statemachine.KindRamp, true
+	}
+	return 0, false
+}
+
+func (h *History) add(c *ItemCounts, sum *SecondCounts, f *statemachine.Fleet) {
+	kind, ok := judgedKind(f.State(c.Item))
+	if !ok || c.Evidence[kind] == (Tally{}) {
+		return
+	}
+	s := h.items[c.Item]
+	if s == nil {
+		s = &series{floor: floor(c.Item, f)}
+		h.items[c.Item] = s
+	}
+	if s.floor > 0 && sum.Revision <= s.floor {
+		return
+	}
+	p := point{second: sum.Second, tally: c.Evidence[kind]}
+	if p.tally.Bad+p.tally.Half > 0 {
+		p.reasons = c.Reasons
+	}
+	s.points = append(s.points, p)
+}
+
+// floor is the newest revision against which a scope overlapping a new item was decided.
+func floor(item statemachine.Scope, f *statemachine.Fleet) int64 {
+	newest := int64(0)
+	for scope, st := range f.States {
+		if overlap(scope, item, f) {
+			newest = max(newest, st.After)
+		}
+	}
+	return newest
+}
+
+// follow restarts the items that a change of state concerns.
+func (h *History) follow(f *statemachine.Fleet) {
+	for scope, st := range f.States {
+		old, known := h.marks[scope]
+		is := mark{st.Generation, st.After, st.Phase}
+		if known && old == is {
+			continue
+		}
+		h.marks[scope] = is
+		life := !known && st.After > 0 || known && old.generation != is.generation
+		closed := life && (st.Phase == statemachine.Disabled || st.Phase == statemachine.Ramping && old.phase == statemachine.Healthy)
+		for item, s := range h.items {
+			if item == scope || life && inside(item, scope, f) || closed && overlap(scope, item, f) {
+				s.points, s.floor = s.points[:0], max(s.floor, st.After)
+			}
+		}
+	}
+}
+
+// inside reports whether every payment of the item belongs to the scope.
+func inside(item, scope statemachine.Scope, f *statemachine.Fleet) bool {
+	switch {
+	case item == scope:
+		return true
+	case scope.Kind == statemachine.ScopeDomain:
+		return slices.Contains(f.Channels[item.Channel].Domains, scope.Of)
+	case item.Channel != scope.Channel:
+		return false
+	case scope.Kind == statemachine.ScopeChannel:
+		return true
+	case scope.Kind == statemachine.ScopeMethod && item.Kind == statemachine.ScopeInstrument:
+		in, err := statemachine.ParseInstrument(item.Of)
+		return err == nil && in.Method == scope.Of
+	}
+	return false
+}
+
+// overlap reports whether a payment may belong to both scopes.
+func overlap(a, b statemachine.Scope, f *statemachine.Fleet) bool {
+	switch {
+	case inside(a, b, f), inside(b, a, f):
+		return true
+	case a.Channel != b.Channel, a.Kind == b.Kind, a.Kind == statemachine.ScopeDomain, b.Kind == statemachine.ScopeDomain:
+		return false
+	case a.Kind == statemachine.ScopeMethod && b.Kind == statemachine.ScopeInstrument, a.Kind == statemachine.ScopeInstrument && b.Kind == statemachine.ScopeMethod:
+		return false
+	}
+	return true
+}
+
+// forget drops what no window looks at any more.
+func (h *History) forget(f *statemachine.Fleet) {
+	for item, s := range h.items {
+		oldest := h.now - horizon(f.Policy(item.Channel))
+		n := 0
+		for n < len(s.points) && s.points[n].second <= oldest {
+			n++
+		}
+		s.points = slices.Delete(s.points, 0, n)
+		if len(s.points) == 0 && s.floor == 0 {
+			delete(h.items, item)
+		}
+	}
+	for scope := range h.marks {
+		if _, ok := f.States[scope]; !ok {
+			delete(h.marks, scope)
+		}
+	}
+}
+
+// horizon is how many seconds back the rules of a policy look, at most 900.
+func horizon(p statemachine.Policy) int64 {
+	widest := seconds(p.Window) * int64(max(1, p.WidenFactor))
+	return min(keptSeconds, max(widest, seconds(p.RatioWindow), 10))
+}
+
+// seconds is a duration in whole seconds, at least one.
+func seconds(d time.Duration) int64 { return max(1, int64((d+time.Second-1)/time.Second)) }
+
+// Now is the newest second, 0 before the first.
+func (h *History) Now() int64 { return h.now }
+
+// Items returns the items with evidence, sorted.
+func (h *History) Items() []statemachine.Scope {
+	return slices.SortedFunc(maps.Keys(h.items), statemachine.Scope.Compare)
+}
+
+// Over adds up an item's evidence of the seconds from to to, both included.
+func (h *History) Over(item statemachine.Scope, from, to int64) Tally {
+	var t Tally
+	s := h.items[item]
+	if s == nil {
+		return t
+	}
+	for i := s.first(from); i < len(s.points) && s.points[i].second <= to; i++ {
+		t.Add(&s.points[i].tally)
+	}
+	return t
+}
+
+// Reasons returns the top causes of an item's bad results from second from to to.
+func (h *History) Reasons(item statemachine.Scope, from, to int64) []statemachine.ReasonCount {
+	s := h.items[item]
+	if s == nil {
+		return nil
+	}
+	var lists [][]statemachine.ReasonCount
+	for i := s.first(from); i < len(s.points) && s.points[i].second <= to; i++ {
+		lists = append(lists, s.points[i].reasons)
+	}
+	return mergeReasons(lists...)
+}
+
+// Reporters is the bitmap of everyone who reported anything in the last minute.
+func (h *History) Reporters() uint64 {
+	all := uint64(0)
+	for _, s := range h.reporters {
+		all |= s.bitmap
+	}
+	return all
+}
+
+// Drop forgets everything from a second on: it was no fault of the items.
+func (h *History) Drop(from int64) {
+	for _, s := range h.items {
+		s.points = s.points[:s.first(from)]
+	}
+}
+
+// first is the index of the first point at or after a second.
+func (s *series) first(second int64) int {
+	i, _ := slices.BinarySearchFunc(s.points, second, func(p point, at int64) int { return cmp.Compare(p.second, at) })
+	return i
+}

@@ -1,0 +1,211 @@
+package monitor
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// Tallies is what localisation and the common-mode check look up: the evidence of items over closed seconds.
+// History is one.
+type Tallies interface {
+	// Items returns the items with evidence, sorted.
+	Items() []statemachine.Scope
+	// Over adds up an item's evidence of the seconds from to to, both included.
+	Over(item statemachine.Scope, from, to int64) Tally
+	// Reasons returns the top causes of an item's bad results.
+	Reasons(item statemachine.Scope, from, to int64) []statemachine.ReasonCount
+}
+
+// Localised is what localisation makes of the verdicts about items.
+type Localised struct {
+	Verdicts  []statemachine.Verdict // about the smallest scopes that explain the failures, sorted by scope
+	BanksDown []BankDown             // banks that fail wherever they are carried: cutting would help nobody
+}
+
+// Localise finds the smallest scopes that explain the failing items: sets of items of one channel such that every failing
+// item is in the set or no longer fails without what the set contributed to it. Among these the set that carries the
+// fewest results wins. Channels of one failure domain that fail together become one verdict about the domain; a bank that
+// fails on every channel that carries it is reported, not cut. Verdicts that something recovered are passed on.
+func Localise(verdicts []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) Localised {
+	var out Localised
+	byChannel := map[string][]statemachine.Verdict{}
+	var channels []string
+	for _, v := range verdicts {
+		if v.Kind != statemachine.Failing && v.Kind != statemachine.MildlyFailing {
+			out.Verdicts = append(out.Verdicts, v)
+			continue
+		}
+		if byChannel[v.Scope.Channel] == nil {
+			channels = append(channels, v.Scope.Channel)
+		}
+		byChannel[v.Scope.Channel] = append(byChannel[v.Scope.Channel], v)
+	}
+	slices.Sort(channels)
+	var chosen []statemachine.Verdict
+	for _, c := range channels {
+		chosen = append(chosen, smallest(byChannel[c], seen, f)...)
+	}
+	chosen = domains(chosen, seen, f)
+	chosen, out.BanksDown = banksDown(chosen, seen, f)
+	out.Verdicts = append(out.Verdicts, chosen...)
+	slices.SortStableFunc(out.Verdicts, func(a, b statemachine.Verdict) int { return a.Scope.Compare(b.Scope) })
+	return out
+}
+
+// suspect is a failing item of one channel with what it carried over the common window.
+type suspect struct {
+	v       statemachine.Verdict
+	carried uint32
+}
+
+// smallest picks, out of all unions of the kinds of failing items of one channel, the cheapest that explains them all.
+func smallest(verdicts []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) []statemachine.Verdict {
+	from, to := verdicts[0].Evidence.From, verdicts[0].Evidence.To
+	for _, v := range verdicts {
+		from, to = min(from, v.Evidence.From), max(to, v.Evidence.To)
+	}
+	var kinds []statemachine.ScopeKind
+	byKind := map[statemachine.ScopeKind][]suspect{}
+	for _, v := range verdicts {
+		t := seen.Over(v.Scope, from, to)
+		if byKind[v.Scope.Kind] == nil {
+			kinds = append(kinds, v.Scope.Kind)
+		}
+		byKind[v.Scope.Kind] = append(byKind[v.Scope.Kind], suspect{v, t.Answered()})
+	}
+	slices.Sort(kinds)
+	var best []suspect
+	for mask := 1; mask < 1<<len(kinds); mask++ {
+		var set []suspect
+		for i, kind := range kinds {
+			if mask&(1<<i) != 0 {
+				set = append(set, byKind[kind]...)
+			}
+		}
+		if (best == nil || cheaper(set, best)) && explainsAll(set, verdicts, seen, f) {
+			best = set
+		}
+	}
+	chosen := make([]statemachine.Verdict, 0, len(best))
+	for _, s := range best { // the union of all kinds explains everything, so best is never empty
+		v := s.v
+		v.Evidence.Considered = considered(verdicts, best)
+		chosen = append(chosen, v)
+	}
+	return chosen
+}
+
+// cheaper orders sets by the results they carry, then by the number of scopes, then by kind.
+func cheaper(a, b []suspect) bool {
+	cost := func(set []suspect) (sum uint64) {
+		for _, s := range set {
+			sum += uint64(s.carried)
+		}
+		return sum
+	}
+	return cmp.Or(cmp.Compare(cost(a), cost(b)), cmp.Compare(len(a), len(b)), cmp.Compare(preference(a[0]), preference(b[0]))) < 0
+}
+
+// preference breaks ties of single scopes that carry the same: the instrument where it is the only one, else the channel
+// (everything with traffic fails), else the narrowest.
+func preference(s suspect) int {
+	switch s.v.Scope.Kind {
+	case statemachine.ScopeInstrument:
+		return 0
+	case statemachine.ScopeChannel:
+		return 1
+	case statemachine.ScopeAccount:
+		return 2
+	case statemachine.ScopeMethod:
+		return 3
+	case statemachine.ScopeBusiness:
+		return 4
+	case statemachine.ScopeDomain, statemachine.ScopeUnspecified:
+	}
+	return 5
+}
+
+func explainsAll(set []suspect, verdicts []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) bool {
+	for _, v := range verdicts {
+		if !explains(set, v, seen, f) {
+			return false
+		}
+	}
+	return true
+}
+
+// explains reports whether the item no longer fails without what the set contributed to it. Where only bounds are known
+// (an instrument and an account cross; how much they share was not counted) the set gets the benefit of the doubt.
+func explains(set []suspect, v statemachine.Verdict, seen Tallies, f *statemachine.Fleet) bool {
+	from, to := v.Evidence.From, v.Evidence.To
+	whole := seen.Over(v.Scope, from, to)
+	answered, bad := whole.Weighted()
+	without, badWithout, parts := answered, bad, 0
+	for _, s := range set {
+		if inside(v.Scope, s.v.Scope, f) {
+			return true
+		}
+		if !overlap(v.Scope, s.v.Scope, f) {
+			continue
+		}
+		t := seen.Over(s.v.Scope, from, to)
+		n, b := t.Weighted()
+		if inside(s.v.Scope, v.Scope, f) {
+			parts++
+		} else {
+			n, b = min(b, bad), min(b, bad)
+		}
+		without, badWithout = without-n, badWithout-b
+	}
+	without, badWithout = max(0, without), max(0, badWithout)
+	if parts > 1 && wilsonUpper(badWithout, without) >= v.Evidence.Rate {
+		return false // several parts fail and nothing shows that the rest does not: it is the item itself
+	}
+	return !stillFails(without, badWithout, v, f)
+}
+
+// stillFails applies the verdict's own threshold to the rest, with two failures as the least: the verdict had enough
+// results together, and a rest that keeps its rate is no healthy one.
+func stillFails(answered, bad float64, v statemachine.Verdict, f *statemachine.Fleet) bool {
+	if bad < 2 || answered <= 0 {
+		return false
+	}
+	p := f.Policy(v.Scope.Channel)
+	threshold := p.FailureRate
+	if v.Kind == statemachine.MildlyFailing {
+		threshold = p.MildRate
+	}
+	return bad/max(answered, bad) >= threshold
+}
+
+// considered says of every failing item why it was chosen or not.
+func considered(verdicts []statemachine.Verdict, best []suspect) []statemachine.Considered {
+	var names []string
+	chosen := map[statemachine.Scope]bool{}
+	for _, s := range best {
+		names = append(names, s.v.Scope.String())
+		chosen[s.v.Scope] = true
+	}
+	list := make([]statemachine.Considered, 0, len(verdicts))
+	for _, v := range verdicts {
+		c := statemachine.Considered{Scope: v.Scope, Answered: v.Evidence.Answered, Bad: v.Evidence.Bad, Why: "chosen"}
+		if !chosen[v.Scope] {
+			c.Why = "explained by " + listed(names, 3)
+		}
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b statemachine.Considered) int { return a.Scope.Compare(b.Scope) })
+	return list
+}
+
+// listed joins names, naming at most a few.
+func listed(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}

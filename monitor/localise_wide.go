@@ -1,0 +1,233 @@
+package monitor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// BankDown is a bank that fails on every channel that carries it.
+type BankDown struct {
+	Bank     string
+	Scopes   []statemachine.Scope // the instruments that fail, sorted
+	Evidence statemachine.Evidence
+}
+
+// Alert returns the alert that people get about it.
+func (b BankDown) Alert(second int64) statemachine.Alert {
+	var names []string
+	for _, s := range b.Scopes {
+		names = append(names, s.String())
+	}
+	return statemachine.Alert{
+		Kind: "BANK_DOWN", Severity: statemachine.Critical, At: time.Unix(second, 0).UTC(),
+		Message: fmt.Sprintf("bank %s fails wherever it is carried (%s): nothing is cut, payers need another card; %s",
+			b.Bank, listed(names, 6), b.Evidence.Explanation),
+	}
+}
+
+// calmSamples is how many results show that a sibling does not fail.
+const calmSamples = 5
+
+// calm reports whether an item has enough results, at less than half the rate that means failing. The base window decides
+// if it holds enough: a longer one may be full of what succeeded before the fault.
+func calm(item statemachine.Scope, from, to int64, seen Tallies, f *statemachine.Fleet) bool {
+	p := f.Policy(item.Channel)
+	for _, start := range []int64{max(from, to-seconds(p.Window)+1), from} {
+		t := seen.Over(item, start, to)
+		if n, bad := t.Weighted(); n >= calmSamples {
+			return bad < n*p.FailureRate/2
+		}
+	}
+	return false
+}
+
+// closedLately reports whether automation closed the scope within the last minute.
+func closedLately(s statemachine.Scope, f *statemachine.Fleet) bool {
+	return slices.ContainsFunc(f.Recent, func(r statemachine.RecentCut) bool { return r.Scope == s })
+}
+
+// domains turns channels of one failure domain that fail together into one verdict about the domain: at least two of them
+// fail now or were closed in the last minute, none is calm, and no channel outside fails.
+func domains(chosen []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) []statemachine.Verdict {
+	failing := map[string]bool{}
+	var channels []string
+	for _, v := range chosen {
+		if v.Scope.Kind == statemachine.ScopeChannel && v.Kind == statemachine.Failing {
+			failing[v.Scope.Channel] = true
+			channels = append(channels, v.Scope.Channel)
+		}
+	}
+	var best *statemachine.Verdict
+	covers := 0
+	for _, d := range domainsOf(channels, f) {
+		inside := 0
+		for _, c := range channels {
+			if slices.Contains(f.Channels[c].Domains, d) {
+				inside++
+			}
+		}
+		if inside < len(channels) || inside == 0 {
+			continue // a channel outside fails as well: common mode's business
+		}
+		members := membersOf(d, f)
+		if best != nil && len(members) >= covers {
+			continue // the smaller population explains it too
+		}
+		if v, ok := domainVerdict(d, members, failing, chosen, seen, f); ok {
+			best, covers = &v, len(members)
+		}
+	}
+	if best == nil {
+		return chosen
+	}
+	rest := slices.DeleteFunc(slices.Clone(chosen), func(v statemachine.Verdict) bool {
+		return slices.Contains(f.Channels[v.Scope.Channel].Domains, best.Scope.Of)
+	})
+	return append(rest, *best)
+}
+
+func domainsOf(channels []string, f *statemachine.Fleet) []string {
+	var all []string
+	for _, c := range channels {
+		all = append(all, f.Channels[c].Domains...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func membersOf(domain string, f *statemachine.Fleet) []string {
+	var members []string
+	for c, facts := range f.Channels {
+		if slices.Contains(facts.Domains, domain) {
+			members = append(members, c)
+		}
+	}
+	slices.Sort(members)
+	return members
+}
+
+// domainVerdict sums up the evidence of the channels of a domain; ok is false if it does not explain the failures.
+func domainVerdict(domain string, members []string, failing map[string]bool, chosen []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) (statemachine.Verdict, bool) {
+	scope := statemachine.DomainScope(domain)
+	if phase, _ := f.State(scope).Effective(); phase != statemachine.Healthy {
+		return statemachine.Verdict{}, false
+	}
+	var from, to int64
+	for _, v := range chosen {
+		if v.Scope.Kind == statemachine.ScopeChannel && failing[v.Scope.Channel] {
+			if to == 0 {
+				from = v.Evidence.From
+			}
+			from, to = min(from, v.Evidence.From), max(to, v.Evidence.To)
+		}
+	}
+	var sum Tally
+	var reasons [][]statemachine.ReasonCount
+	var looked []statemachine.Considered
+	sick := 0
+	for _, c := range members {
+		item := statemachine.ChannelScope(c)
+		t := seen.Over(item, from, to)
+		n, bad := t.Weighted()
+		why := "explained by " + scope.String()
+		switch {
+		case failing[c], closedLately(item, f):
+			sick++
+		case calm(item, from, to, seen, f):
+			return statemachine.Verdict{}, false
+		default:
+			why = "too little traffic to tell"
+		}
+		sum.Add(&t)
+		reasons = append(reasons, seen.Reasons(item, from, to))
+		looked = append(looked, statemachine.Considered{Scope: item, Answered: n, Bad: bad, Why: why})
+	}
+	p := f.Policy("")
+	e := evidence(scope, &sum, from, to)
+	if sick < 2 || e.Answered < p.MinSamples || e.Rate < p.FailureRate {
+		return statemachine.Verdict{}, false
+	}
+	e.Detector, e.Rule, e.Threshold, e.MinSamples = chosen[0].Evidence.Detector, RuleRate, p.FailureRate, p.MinSamples
+	e.Reasons = mergeReasons(reasons...)
+	e.Considered = append([]statemachine.Considered{{Scope: scope, Answered: e.Answered, Bad: e.Bad, Why: "chosen"}}, looked...)
+	e.Explanation = explain(e)
+	return statemachine.Verdict{Kind: statemachine.Failing, Scope: scope, Evidence: e}, true
+}
+
+// banksDown takes out the verdicts about instruments of banks that fail on every channel that carries them, at least two.
+func banksDown(chosen []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) ([]statemachine.Verdict, []BankDown) {
+	carriers := map[string][]statemachine.Scope{}
+	for c, facts := range f.Channels {
+		for _, i := range facts.Instruments {
+			if i.Bank != statemachine.NoBank {
+				carriers[i.Bank] = append(carriers[i.Bank], statemachine.InstrumentScope(c, i))
+			}
+		}
+	}
+	failing := map[string][]statemachine.Verdict{}
+	var banks []string
+	for _, v := range chosen {
+		if bank := bankOf(v.Scope); bank != "" && v.Kind == statemachine.Failing {
+			if failing[bank] == nil {
+				banks = append(banks, bank)
+			}
+			failing[bank] = append(failing[bank], v)
+		}
+	}
+	slices.Sort(banks)
+	var down []BankDown
+	for _, bank := range banks {
+		if everywhere(failing[bank], carriers[bank], seen, f) {
+			d := BankDown{Bank: bank, Evidence: failing[bank][0].Evidence}
+			for _, v := range failing[bank] {
+				d.Scopes = append(d.Scopes, v.Scope)
+			}
+			slices.SortFunc(d.Scopes, statemachine.Scope.Compare)
+			down = append(down, d)
+		}
+	}
+	isDown := func(v statemachine.Verdict) bool {
+		return slices.ContainsFunc(down, func(d BankDown) bool { return slices.Contains(d.Scopes, v.Scope) })
+	}
+	return slices.DeleteFunc(chosen, isDown), down
+}
+
+// bankOf is the bank of an instrument's scope, empty for other scopes and for instruments without a bank.
+func bankOf(s statemachine.Scope) string {
+	if s.Kind != statemachine.ScopeInstrument {
+		return ""
+	}
+	_, rest, _ := strings.Cut(s.Of, ":")
+	bank, _, _ := strings.Cut(rest, ":")
+	if bank == statemachine.NoBank {
+		return ""
+	}
+	return bank
+}
+
+// everywhere reports whether at least two channels fail for a bank, or were closed for it in the last minute, and none
+// that carries it is calm.
+func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, seen Tallies, f *statemachine.Fleet) bool {
+	sick := map[string]bool{}
+	from, to := verdicts[0].Evidence.From, verdicts[0].Evidence.To
+	failing := map[statemachine.Scope]bool{}
+	for _, v := range verdicts {
+		sick[v.Scope.Channel] = true
+		failing[v.Scope] = true
+		from, to = min(from, v.Evidence.From), max(to, v.Evidence.To)
+	}
+	for _, s := range carriers {
+		switch {
+		case failing[s]:
+		case closedLately(s, f):
+			sick[s.Channel] = true
+		case calm(s, from, to, seen, f):
+			return false
+		}
+	}
+	return len(sick) >= 2
+}

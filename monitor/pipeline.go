@@ -1,0 +1,130 @@
+package monitor
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// HistoryDetector is a detector that lets localisation and the common-mode check see what it saw.
+type HistoryDetector interface {
+	Detector
+	History() *History
+}
+
+// Findings is what one sealed second amounts to.
+type Findings struct {
+	Second     int64
+	Verdicts   []statemachine.Verdict // localised, sorted by scope, with the ruling of the common-mode check
+	Steps      []ScopeEvidence        // of every PROBING and RAMPING scope, judged, sorted by scope
+	Alerts     []statemachine.Alert
+	BanksDown  []string // banks that fail wherever they are carried, sorted
+	CommonMode bool     // the fault is ours: nothing is cut
+}
+
+// Pipeline turns the sum of a sealed second into findings: detector, localisation, common mode, evidence of steps, demand
+// and probe grants. It is deterministic, knows no clock and is not safe for concurrent use.
+type Pipeline struct {
+	detector HistoryDetector
+	common   CommonMode
+	steps    *Steps
+	demand   *Demand
+	grants   *Grants
+	down     []string // banks whose alert was given
+	downAt   int64
+}
+
+// NewPipeline returns a pipeline around a detector.
+func NewPipeline(d HistoryDetector) *Pipeline {
+	return &Pipeline{detector: d, steps: NewSteps(), demand: NewDemand(), grants: NewGrants()}
+}
+
+// Observe takes the sum of one sealed second, in order of time. A second that is not newer than the last is ignored.
+func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
+	out := Findings{Second: sum.Second}
+	history := p.detector.History()
+	if sum.Second <= history.Now() {
+		return out
+	}
+	p.demand.Observe(sum)
+	p.steps.Observe(sum, f)
+	verdicts := p.detector.Observe(sum, f)
+	localised := Localise(verdicts, history, f)
+	alerts, ended := p.common.Observe(localised.Verdicts, history, f, sum.Second)
+	out.Alerts = alerts
+	if ended != 0 { // what was seen meanwhile was our own fault and must cut nothing afterwards
+		history.Drop(ended)
+		p.steps.Forgive()
+		localised = Localised{}
+	}
+	p.common.Withhold(localised.Verdicts, history.Reporters())
+	out.Verdicts, out.CommonMode = localised.Verdicts, p.common.Active()
+	out.Steps = p.judged(f)
+	p.banks(&out, localised.BanksDown)
+	return out
+}
+
+// judged judges the evidence of every step. While our own side fails, failures without a coded reply are no relapse.
+func (p *Pipeline) judged(f *statemachine.Fleet) []ScopeEvidence {
+	all := p.steps.Evidence(f)
+	for i := range all {
+		e := &all[i]
+		st, policy := f.State(e.Scope), f.Policy(e.Scope.Channel)
+		e.Evidence = stepEvidence(st, e.StepEvidence, policy)
+		e.Judgement = p.detector.Judge(st, e.StepEvidence, policy)
+		if e.Judgement == statemachine.Failed && p.common.Active() && !codedAlone(e.Evidence) {
+			e.Judgement = statemachine.Gathering
+		}
+	}
+	return all
+}
+
+// banksQuiet is how many seconds a bank must not fail everywhere before it is reported again.
+const banksQuiet = 60
+
+// banks reports banks that are down everywhere, once while they stay so. In common mode nothing is said about banks.
+func (p *Pipeline) banks(out *Findings, down []BankDown) {
+	if p.common.Active() {
+		return
+	}
+	if len(down) == 0 && out.Second-p.downAt >= banksQuiet {
+		p.down = nil
+	}
+	for _, d := range down {
+		p.downAt = out.Second
+		out.BanksDown = append(out.BanksDown, d.Bank)
+		if !slices.Contains(p.down, d.Bank) {
+			p.down = append(p.down, d.Bank)
+			out.Alerts = append(out.Alerts, d.Alert(out.Second))
+		}
+	}
+	slices.SortFunc(out.BanksDown, strings.Compare)
+}
+
+// Grant takes the rows of the sealed second, after Observe, and returns the probe tokens that are valid now: the leader
+// publishes them, every other replica calls it as well, so that it knows if it comes to lead. self is this replica.
+func (p *Pipeline) Grant(rows []*Row, self string, f *statemachine.Fleet, second int64) []Grant {
+	p.grants.Observe(rows, self, f, second)
+	return p.grants.Current()
+}
+
+// Demand is the demand and load of the last minute, for the fleet.
+func (p *Pipeline) Demand() *Demand { return p.demand }
+
+// WouldBe is a scope's would-be payments a second over the last minute and the routers that saw them, for an operator's
+// ON. It is known only for scopes that are not healthy.
+func (p *Pipeline) WouldBe(s statemachine.Scope) (perSecond float64, routers int) {
+	return p.steps.PerSecond(s)
+}
+
+// ResultDelay is the learned 99th percentile of a channel's result delay, in seconds.
+func (p *Pipeline) ResultDelay(channel string) int64 { return p.steps.delays.p99(channel) }
+
+// Checkpoint returns what a restart needs to go on: the detector's state. Demand and evidence of steps are gathered anew.
+func (p *Pipeline) Checkpoint() []byte { return p.detector.Checkpoint() }
+
+// Restore takes back what Checkpoint returned.
+func (p *Pipeline) Restore(b []byte) error {
+	return p.detector.Restore(b) //nolint:wrapcheck // the detector names itself
+}

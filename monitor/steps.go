@@ -1,0 +1,233 @@
+package monitor
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// ScopeEvidence is the evidence of the running phase or ramp step of one scope.
+type ScopeEvidence struct {
+	Scope statemachine.Scope
+	statemachine.StepEvidence
+}
+
+// Steps gathers what is seen of the scopes on their way back: results of the attempts that probes and ramps let through
+// since the running step began, and what the routers' gates counted.
+type Steps struct {
+	scopes map[statemachine.Scope]*step
+	delays delays
+	now    int64
+}
+
+// step is the running step of one scope. Would-be traffic and routers outlive it.
+type step struct {
+	generation uint64
+	number     uint32
+	tally      Tally
+	reasons    []statemachine.ReasonCount
+	from       int64 // first second with evidence, 0 = none
+	results    uint64
+	wouldBe    uint64
+	sent       uint64
+	recent     []sentSecond // attempts not yet older than the learned delay
+	demand     rolling
+	seen       int64 // second in which the state was first seen: averages begin there
+	routers    [loadSpan]uint32
+}
+
+type sentSecond struct {
+	second int64
+	n      uint32
+}
+
+// NewSteps returns empty steps.
+func NewSteps() *Steps {
+	return &Steps{scopes: map[statemachine.Scope]*step{}, delays: delays{}}
+}
+
+// Observe takes the sum of one sealed second.
+func (s *Steps) Observe(sum *SecondCounts, f *statemachine.Fleet) {
+	if sum.Second <= s.now {
+		return
+	}
+	s.now = sum.Second
+	s.delays.observe(sum)
+	s.follow(f)
+	for _, g := range sum.Gates {
+		if st := s.scopes[g.Scope]; st != nil {
+			st.gate(g, sum.Second)
+		}
+	}
+	for scope, st := range s.scopes {
+		if st.routersStale(sum.Second) {
+			st.routers[sum.Second%loadSpan] = 0
+		}
+		state := f.State(scope)
+		if state.After == 0 || sum.Revision > state.After {
+			st.gather(scope, state.Phase, sum, f)
+		}
+		st.settle(sum.Second - s.delay(scope, f))
+	}
+}
+
+// follow begins a new step where the state did, and forgets scopes that are healthy.
+func (s *Steps) follow(f *statemachine.Fleet) {
+	for scope, state := range f.States {
+		if state.Phase == statemachine.Healthy {
+			delete(s.scopes, scope)
+			continue
+		}
+		st := s.scopes[scope]
+		switch {
+		case st == nil:
+			s.scopes[scope] = &step{generation: state.Generation, number: state.Step, seen: s.now}
+		case st.generation != state.Generation || st.number != state.Step:
+			s.scopes[scope] = &step{generation: state.Generation, number: state.Step, demand: st.demand, seen: st.seen, routers: st.routers}
+		}
+	}
+	for scope := range s.scopes {
+		if _, ok := f.States[scope]; !ok {
+			delete(s.scopes, scope)
+		}
+	}
+}
+
+// gate takes what the routers counted. Would-be traffic tells the demand whatever step it was counted in.
+func (st *step) gate(g GateSum, second int64) {
+	if g.WouldBe > 0 {
+		st.demand.add(second, g.WouldBe)
+		st.routers[second%loadSpan] = g.Routers
+	}
+	if g.Generation != st.generation || g.Step != st.number {
+		return
+	}
+	st.wouldBe += uint64(g.WouldBe)
+	st.sent += uint64(g.Sent)
+	if g.Sent > 0 {
+		st.recent = append(st.recent, sentSecond{second, g.Sent})
+	}
+}
+
+// routersStale reports whether the place of a second in routers holds the second of a minute ago.
+func (st *step) routersStale(second int64) bool { return st.demand.at[second%loadSpan] != second }
+
+// settle drops the attempts sent up to a second from recent: if they have not answered, they never will.
+func (st *step) settle(upTo int64) {
+	st.recent = slices.DeleteFunc(st.recent, func(r sentSecond) bool { return r.second <= upTo })
+}
+
+// gather adds the results of one second. A failure domain sums up its channels.
+func (st *step) gather(scope statemachine.Scope, phase statemachine.Phase, sum *SecondCounts, f *statemachine.Fleet) {
+	kind := statemachine.KindRamp
+	switch phase {
+	case statemachine.Probing:
+		kind = statemachine.KindProbe
+	case statemachine.Ramping:
+	case statemachine.Healthy, statemachine.Disabled:
+		return
+	}
+	for i := range sum.Items {
+		item := &sum.Items[i]
+		switch {
+		case item.Item == scope:
+			st.add(item, kind, sum.Second)
+		case scope.Kind == statemachine.ScopeDomain && item.Item.Kind == statemachine.ScopeChannel && inside(item.Item, scope, f):
+			st.add(item, statemachine.KindNormal, sum.Second) // the domain is wider than the channel: see DESIGN 10.1
+			if !returning(item.Item.Channel, f) {
+				st.add(item, kind, sum.Second)
+			}
+		}
+	}
+}
+
+// returning reports whether a scope of the channel has probes or a ramp of its own, whose results its domain must not get.
+func returning(channel string, f *statemachine.Fleet) bool {
+	for scope, state := range f.States {
+		if scope.Channel == channel && (state.Phase == statemachine.Probing || state.Phase == statemachine.Ramping) {
+			return true
+		}
+	}
+	return false
+}
+
+func (st *step) add(item *ItemCounts, kind statemachine.LaneKind, second int64) {
+	t := &item.Evidence[kind]
+	if *t == (Tally{}) {
+		return
+	}
+	if st.from == 0 {
+		st.from = second
+	}
+	st.tally.Add(t)
+	for o, n := range t.Outcomes {
+		if statemachine.Outcome(o) != statemachine.Pending { //nolint:gosec // an index of the table
+			st.results += uint64(n)
+		}
+	}
+	if t.Bad+t.Half > 0 {
+		st.reasons = mergeReasons(st.reasons, item.Reasons)
+	}
+}
+
+// delay is after how many seconds an attempt of the scope counts as settled without a result.
+func (s *Steps) delay(scope statemachine.Scope, f *statemachine.Fleet) int64 {
+	if scope.Kind != statemachine.ScopeDomain {
+		return s.delays.p99(scope.Channel)
+	}
+	longest := int64(1)
+	for _, c := range membersOf(scope.Of, f) {
+		longest = max(longest, s.delays.p99(c))
+	}
+	return longest
+}
+
+// Forgive forgets the results gathered so far, where failures turned out to be our own fault.
+func (s *Steps) Forgive() {
+	for _, st := range s.scopes {
+		st.tally, st.reasons, st.from = Tally{}, nil, 0
+	}
+}
+
+// PerSecond is a scope's would-be payments a second over the last minute, and how many routers saw any of them. It is
+// known only for scopes that are not healthy.
+func (s *Steps) PerSecond(scope statemachine.Scope) (perSecond float64, routers int) {
+	st := s.scopes[scope]
+	if st == nil {
+		return 0, 0
+	}
+	span := max(1, min(loadSpan, s.now-st.seen+1))
+	most := uint32(0)
+	for _, n := range st.routers {
+		most = max(most, n)
+	}
+	return float64(st.demand.sum(s.now)) / float64(span), int(most)
+}
+
+// Evidence returns what was gathered for every PROBING and RAMPING scope, sorted, without a judgement.
+func (s *Steps) Evidence(f *statemachine.Fleet) []ScopeEvidence {
+	var all []ScopeEvidence
+	for _, scope := range slices.SortedFunc(maps.Keys(s.scopes), statemachine.Scope.Compare) {
+		st, state := s.scopes[scope], f.State(scope)
+		if state.Phase != statemachine.Probing && state.Phase != statemachine.Ramping {
+			continue
+		}
+		e := evidence(scope, &st.tally, st.from, s.now)
+		if st.from == 0 {
+			e.From = s.now
+		}
+		e.Reasons = slices.Clone(st.reasons)
+		open := uint64(0)
+		for _, r := range st.recent {
+			open += uint64(r.n)
+		}
+		perSecond, routers := s.PerSecond(scope)
+		all = append(all, ScopeEvidence{Scope: scope, StepEvidence: statemachine.StepEvidence{
+			Generation: st.generation, Step: st.number, Answered: e.Answered, Bad: e.Bad,
+			WouldBe: st.wouldBe, Sent: st.sent, Settled: min(st.sent, max(st.results, st.sent-min(open, st.sent))),
+			PerSecond: perSecond, Routers: routers, Evidence: e,
+		}})
+	}
+	return all
+}
