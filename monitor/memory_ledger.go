@@ -174,7 +174,7 @@ func (s *memoryStore) apply(c *Change) {
 	if c.Catalog != nil {
 		entry.Catalog = s.head.Catalog
 	}
-	stored := fmt.Appendf(nil, "%#v", entry)
+	stored := memoryForm(entry)
 	entry.Hash, entry.Revision = ChainHash(stored), s.revision
 	s.journal = append(s.journal, memoryEntry{stored: stored, revision: s.revision, entry: entry})
 	if c.RequestID != "" {
@@ -182,6 +182,22 @@ func (s *memoryStore) apply(c *Change) {
 	}
 	s.head.Sequence, s.head.Hash = entry.Sequence, entry.Hash
 	s.headAt, s.view = s.revision, nil
+}
+
+// memoryForm spells an entry out, so that it can be hashed.
+func memoryForm(e JournalEntry) []byte {
+	moves := e.Moves
+	e.Moves = nil
+	out := fmt.Appendf(nil, "%#v", e)
+	for _, m := range moves {
+		evidence := m.Evidence
+		m.Evidence = nil // an address means nothing
+		out = fmt.Appendf(out, "%#v", m)
+		if evidence != nil {
+			out = fmt.Appendf(out, "%#v", *evidence)
+		}
+	}
+	return out
 }
 
 func (s *memoryStore) signal() {

@@ -60,15 +60,23 @@ func entryMessage(e monitor.JournalEntry) *configv1.JournalEntry {
 		PreviousHash: e.Previous[:],
 	}
 	for _, move := range e.Moves {
-		m.Moves = append(m.Moves, &configv1.Move{
-			Before: statepb.FromState(move.Before), After: statepb.FromState(move.After), Reason: move.Reason, Cause: statepb.FromCause(move.Cause),
-		})
+		m.Moves = append(m.Moves, moveMessage(move))
 	}
 	for _, i := range e.Incidents {
 		m.Incidents = append(m.Incidents, statepb.FromIncident(i))
 	}
 	for _, a := range e.Alerts {
 		m.Alerts = append(m.Alerts, statepb.FromAlert(a))
+	}
+	return m
+}
+
+func moveMessage(move monitor.Move) *configv1.Move {
+	m := &configv1.Move{
+		Before: statepb.FromState(move.Before), After: statepb.FromState(move.After), Reason: move.Reason, Cause: statepb.FromCause(move.Cause),
+	}
+	if move.Evidence != nil {
+		m.Evidence = statepb.FromEvidence(*move.Evidence)
 	}
 	return m
 }
@@ -140,7 +148,15 @@ func toMove(m *configv1.Move) (monitor.Move, error) {
 	if err != nil {
 		return monitor.Move{}, fmt.Errorf("move: %w", err)
 	}
-	return monitor.Move{Before: before, After: after, Reason: m.GetReason(), Cause: cause}, nil
+	move := monitor.Move{Before: before, After: after, Reason: m.GetReason(), Cause: cause}
+	if m.GetEvidence() != nil {
+		evidence, err := statepb.ToEvidence(m.GetEvidence())
+		if err != nil {
+			return monitor.Move{}, fmt.Errorf("move: %w", err)
+		}
+		move.Evidence = &evidence
+	}
+	return move, nil
 }
 
 // toState reads a stored state and holds it against its key, so that a value copied elsewhere does not open a gate.

@@ -17,7 +17,7 @@ const (
 )
 
 // Watch feeds Changed with the changes of all replicas until ctx ends. A watch is a hint: it may hang or miss something, so it
-// is watched itself, rebuilt when it is silent, and Changed is signalled at each rebuild.
+// is watched itself, rebuilt when it is silent, and Changed is signalled whenever one begins.
 func (l *Ledger) Watch(ctx context.Context) { l.watch(ctx, watchInterval) }
 
 func (l *Ledger) watch(ctx context.Context, interval time.Duration) {
@@ -27,7 +27,6 @@ func (l *Ledger) watch(ctx context.Context, interval time.Duration) {
 			return
 		}
 		l.options.Logger.LogAttrs(ctx, slog.LevelWarn, "watch of the head is rebuilt", slog.Any("error", err))
-		l.signal()
 		pause(ctx, watchPause)
 	}
 }
@@ -51,6 +50,9 @@ func (l *Ledger) watchOnce(ctx context.Context, interval time.Duration) error {
 				return err //nolint:wrapcheck // only logged
 			}
 			quiet = 0
+			if got.Created {
+				l.signal() // what happened before is not told
+			}
 			l.notice(got.Events)
 		case <-tick.C:
 			if quiet++; quiet > maxQuiet {

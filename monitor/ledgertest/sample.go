@@ -52,10 +52,11 @@ func SampleChange(base int64, numbers ...int) monitor.Change {
 	}
 	for _, n := range numbers {
 		state, incident := SampleState(n), SampleIncident(n)
+		evidence := SampleEvidence(state.Scope)
 		c.States = append(c.States, state)
 		c.Incidents = append(c.Incidents, incident)
 		c.Entry.Moves = append(c.Entry.Moves, monitor.Move{
-			Before: statemachine.NewState(state.Scope), After: state, Cause: statemachine.Operator, Reason: "sample",
+			Before: statemachine.NewState(state.Scope), After: state, Cause: statemachine.Operator, Reason: "sample", Evidence: &evidence,
 		})
 		c.Entry.Incidents = append(c.Entry.Incidents, incident)
 		c.Entry.Alerts = append(c.Entry.Alerts, statemachine.Alert{
