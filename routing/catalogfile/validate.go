@@ -20,6 +20,7 @@ func (s *Source) validate(m proto.Message) Errors {
 		return Errors{s.problem("", "the rules of the schema cannot be checked: "+err.Error())}
 	}
 	var errs Errors
+	var found []badPath
 	for _, v := range invalid.Violations {
 		path := protovalidate.FieldPathString(v.Proto.GetField())
 		if s.reported(path) {
@@ -29,10 +30,9 @@ func (s *Source) validate(m proto.Message) Errors {
 			break
 		}
 		errs = append(errs, s.problem(path, s.ruleMessage(path, v)))
+		found = append(found, badPath{path: path, recovered: v.Proto.GetRuleId() != "required"})
 	}
-	for _, e := range errs {
-		s.bad = append(s.bad, badPath{path: e.Path, recovered: true})
-	}
+	s.bad = append(s.bad, found...)
 	return errs
 }
 
