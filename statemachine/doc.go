@@ -64,7 +64,8 @@
 //
 //   - OFF lays an override over the state; it always ends. Its expiry and its RELEASE both begin PROBING, never HEALTHY.
 //   - ON is an act: a closed scope begins RAMPING at the first share and belongs to automation again (off, on-now and hold are
-//     taken away). An open or ramping scope keeps its share.
+//     taken away). An open or ramping scope keeps its share. The history of cuts stays: a ramp that an operator ordered may be cut
+//     at once, and then waits until the older cut is ten minutes old.
 //   - ON_NOW is an act and an override: the scope is HEALTHY at once, the history of cuts is forgotten, automation only observes
 //     until RELEASE or expiry, which leave it open and on probation. An open incident closes by the verdict recovered, or after
 //     probation.

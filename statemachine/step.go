@@ -9,7 +9,7 @@ import "time"
 // another step are ignored. Orders should have passed State.Check; an order Check would refuse for its state (e.g. OFF while
 // suspended) changes nothing here.
 func Step(s State, e Event, p Policy, now time.Time) (State, []Effect) {
-	t := turn{from: s, to: s, policy: &p, now: At(now), cause: Automation}
+	t := turn{from: s, to: s, policy: p, now: At(now), cause: Automation}
 	switch e := e.(type) {
 	case Order:
 		t.order(e)
@@ -22,8 +22,12 @@ func Step(s State, e Event, p Policy, now time.Time) (State, []Effect) {
 			t.verdict(e)
 		}
 	case StepEvidence:
-		if e.Generation == s.Generation && e.Step == s.Step && !s.Held() {
+		switch {
+		case e.Generation != s.Generation || e.Step != s.Step:
+		case !s.Held():
 			t.judge(e)
+		case e.Judgement == Failed:
+			t.observeHeld(Verdict{Kind: Failing, Evidence: t.stepFinding(e)})
 		}
 	}
 	return t.done()

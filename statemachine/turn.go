@@ -8,7 +8,7 @@ import (
 // turn is one Step in the making. Phases write to; done turns the difference into effects.
 type turn struct {
 	from, to State
-	policy   *Policy
+	policy   Policy
 	now      Instant
 	cause    Cause
 	author   string

@@ -16,6 +16,9 @@ func (w *watcher) see(from State, e Event, to State, effects []Effect, p Policy,
 	if (to == from) != (len(effects) == 0) {
 		return fmt.Errorf("effects without change, or a change without effects: %v", effects)
 	}
+	if to == from {
+		return nil
+	}
 	for _, check := range []func(State, Event, State, []Effect, Policy, time.Time) error{
 		legalMove, legalEffects, legalState, invariant06, invariant12, w.invariant01, w.invariant17,
 	} {
@@ -57,11 +60,11 @@ func moveOf(from State, e Event, to State) string {
 	case Tick:
 		by = "tick"
 	}
-	if to.Phase == from.Phase && to.Phase != Ramping && to.Share == from.Share || to.Generation == from.Generation && to.Step == from.Step {
-		if to.Generation != from.Generation && by != "verdict recovered" {
-			return fmt.Sprintf("%s | %s | %s | anew", from.Phase, by, to.Phase)
-		}
-		return ""
+	if to.Phase == from.Phase && to.Share == from.Share && by == "verdict recovered" || to.Generation == from.Generation && to.Step == from.Step {
+		return "" // an incident closed, or nothing of the automatic state changed
+	}
+	if to.Phase == from.Phase && to.Phase != Ramping {
+		return fmt.Sprintf("%s | %s | %s | anew", from.Phase, by, to.Phase)
 	}
 	share := to.Share.String()
 	if to.Phase == Ramping {

@@ -1,0 +1,253 @@
+package statemachine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// grain is the only step of time in the walk. Every duration of its policy, and the ten minutes of the oscillation rule, are
+// multiples, so that states which look alike in grains behave alike.
+const grain = 5 * time.Minute
+
+func walkPolicy(level Level) Policy {
+	p := DefaultPolicy()
+	p.Level = level
+	p.CoolDown, p.CoolDownMax = grain, 2*grain
+	p.Dwell, p.Probation = grain, grain
+	p.FirstShare, p.Factor = ShareOf(0.5), 2
+	p.QuietRate = 0.02
+	p.OffMax = grain
+	return p
+}
+
+// node is one state of the walk with what must be remembered of the way to it.
+type node struct {
+	state   State
+	now     time.Time
+	entries int  // automatic cuts since an operator last opened the scope, at most two
+	reused  bool // an incident of this generation was closed: another one would have its id
+}
+
+// key is the node with times in grains relative to now and without what does not matter to Step.
+func (n node) key() node {
+	k := n
+	s := &k.state
+	for _, i := range []*Instant{
+		&s.StepSince, &s.CoolUntil, &s.Probation, &s.Cuts[0], &s.Cuts[1],
+		&s.Suspend.Until, &s.Off.Until, &s.OnNow.Until, &s.Hold.Until,
+	} {
+		if *i != 0 {
+			*i = 100 + max(-2, min(2, (*i-At(n.now))/Instant(grain/time.Millisecond)))
+		}
+	}
+	s.StepSince = max(s.StepSince, 99) // beyond a dwell nothing changes
+	for _, i := range []*Instant{&s.Since, &s.Suspend.Since, &s.Off.Since, &s.OnNow.Since, &s.Hold.Since} {
+		*i = min(*i, 1)
+	}
+	if s.CoolUntil != 0 {
+		s.CoolUntil = max(s.CoolUntil, 100)
+	}
+	if s.Probation != 0 {
+		s.Probation = max(s.Probation, 100)
+	}
+	s.Relapses = min(s.Relapses, 1)
+	s.Generation, s.Step = 0, 0
+	if s.Incident != "" {
+		s.Incident = "open"
+	}
+	k.now = time.Time{}
+	return k
+}
+
+// walkEvents is everything that may happen to a state, by name.
+func walkEvents(s State, now time.Time) []Event {
+	finding := func(rate float64) Evidence {
+		return Evidence{Answered: 100, Bad: 100 * rate, Rate: rate, Lower: WilsonLower(100*rate, 100), To: now.Unix()}
+	}
+	rulings := []Ruling{{}, {Answer: Lower, Guard: GuardCapacity, Share: ShareOf(0.4), Reason: "r"}, {Answer: Refuse, Guard: GuardLastUsable, Reason: "r"}}
+	events := []Event{Tick{}, Verdict{}, Verdict{Kind: Recovered, Evidence: finding(0)}}
+	for _, r := range rulings {
+		events = append(events,
+			Verdict{Kind: Failing, Evidence: finding(0.9), Ruling: r},
+			Verdict{Kind: MildlyFailing, Evidence: finding(0.25), Ruling: r},
+			StepEvidence{Generation: s.Generation, Step: s.Step, Judgement: Failed, Answered: 100, Bad: 90, Ruling: r},
+		)
+	}
+	passed := StepEvidence{Generation: s.Generation, Step: s.Step, Judgement: Passed, Answered: 50, Sent: 50, Settled: 50, PerSecond: 10}
+	quiet, unsettled, stale, old, empty := passed, passed, passed, passed, passed
+	quiet.PerSecond, unsettled.Settled, stale.Step, old.Generation, empty.Answered = 0, 40, s.Step+1, s.Generation+1, 0
+	mild := StepEvidence{Generation: s.Generation, Step: s.Step, Judgement: Failed, Answered: 100, Bad: 25}
+	events = append(events, Verdict{Kind: Failing, Evidence: finding(0.3)}, passed, quiet, unsettled, stale, old, empty, mild)
+	for a := ActionOff; a <= ActionLift; a++ {
+		events = append(events, Order{Action: a, Author: "li", Reason: "r", For: grain, PerSecond: 10})
+	}
+	return append(events, Order{Action: ActionHold, Author: "li", Reason: "r"})
+}
+
+// next takes one step of the walk and checks it.
+func (n node) next(e Event, p Policy, now time.Time, moves map[string]int) (node, error) {
+	to, effects := Step(n.state, e, p, now)
+	if err := (&watcher{}).see(n.state, e, to, effects, p, now); err != nil {
+		return node{}, err
+	}
+	m := node{state: to, now: now, entries: n.entries, reused: n.reused && to.Generation == n.state.Generation}
+	if move := moveOf(n.state, e, to); move != "" {
+		moves[move]++
+	}
+	if n.state.Incident == "" && to.Incident != "" && n.reused {
+		return m, fmt.Errorf("01: a second incident with the id of the first\nfrom %+v\nby %+v", n.state, e)
+	}
+	if n.state.Incident != "" && to.Incident == "" && n.state.Incident == IncidentID(n.state.Scope, to.Generation) {
+		m.reused = true
+	}
+	if o, ok := e.(Order); ok && to != n.state && (o.Action == ActionOn || o.Action == ActionOnNow) {
+		m.entries = 0
+	}
+	if to.Phase == Disabled && (n.state.Phase == Healthy || n.state.Phase == Ramping) {
+		if n.entries == 2 && n.state.oscillating(At(now)) != 0 {
+			return m, fmt.Errorf("17: a third automatic cut within ten minutes\nfrom %+v\nby %+v", n.state, e)
+		}
+		m.entries = min(m.entries+1, 2)
+	}
+	return m, nil
+}
+
+// walk visits every state that any sequence of the considered events can reach.
+func walk(p Policy, consider func(Event) bool) (nodes []node, moves map[string]int, err error) {
+	if err := p.Validate(); err != nil {
+		return nil, nil, err
+	}
+	start := node{state: NewState(ChannelScope("union")), now: scenarioStart}
+	seen := map[node]bool{start.key(): true}
+	nodes, moves = []node{start}, map[string]int{}
+	for i := 0; i < len(nodes); i++ {
+		n := nodes[i]
+		for _, dt := range []time.Duration{0, grain} {
+			now := n.now.Add(dt)
+			for _, e := range walkEvents(n.state, now) {
+				if !consider(e) {
+					continue
+				}
+				m, err := n.next(e, p, now, moves)
+				if err != nil {
+					return nodes, moves, err
+				}
+				if _, tick := e.(Tick); m.state == n.state && !tick {
+					continue // the tick leads there, too
+				}
+				if k := m.key(); !seen[k] {
+					seen[k] = true
+					nodes = append(nodes, m)
+				}
+			}
+		}
+	}
+	return nodes, moves, nil
+}
+
+// people are the orders, with little automation; machines is automation, with the orders that it meets most. The whole product
+// of both has a quarter of a million states and shows nothing else.
+func people(e Event) bool {
+	switch e := e.(type) {
+	case Verdict:
+		return e.Kind == Failing && e.Ruling.Answer == Allow && e.Evidence.Rate > 0.5
+	case StepEvidence:
+		return e.Judgement == Passed && e.PerSecond > 0 || e.Judgement == Failed && e.Ruling.Answer == Allow && e.Bad > 50
+	case Tick, Order:
+	}
+	return true
+}
+
+func machines(e Event) bool {
+	o, order := e.(Order)
+	return !order || o.Action == ActionOn || o.Action == ActionOnNow || o.Action == ActionRelease || o.Action == ActionHold && o.For == 0
+}
+
+type walkResult struct {
+	nodes []node
+	moves map[string]int
+	err   error
+}
+
+var bothWalks = sync.OnceValue(func() walkResult {
+	nodes, moves, err := walk(walkPolicy(LevelFull), machines)
+	if err != nil {
+		return walkResult{err: err}
+	}
+	more, byPeople, err := walk(walkPolicy(LevelFull), people)
+	for move, n := range byPeople {
+		moves[move] += n
+	}
+	return walkResult{append(nodes, more...), moves, err}
+})
+
+// walked is the union of both walks, done once for all tests.
+func walked() ([]node, map[string]int, error) {
+	r := bothWalks()
+	return r.nodes, r.moves, r.err
+}
+
+// TestEveryReachableState walks all reachable states under all events, checks every step against the invariants and compares
+// the moves seen with the table in doc.go: no other move happens, and each of them does.
+func TestEveryReachableState(t *testing.T) {
+	t.Parallel()
+	nodes, moves, err := walked()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range slices.Sorted(maps.Keys(documentedMoves())) {
+		if moves[row] == 0 {
+			t.Errorf("doc.go lists a move that never happens: %s", row)
+		}
+	}
+	t.Logf("%d states, %d kinds of move", len(nodes), len(moves))
+}
+
+// TestInvariant16_HealthyScopeNeverStaysOff: from every reachable state, with level full and a channel that answers well, the
+// scope is wholly open again after a bounded time. Only people who said so without an end (suspend, hold) keep it.
+func TestInvariant16_HealthyScopeNeverStaysOff(t *testing.T) {
+	t.Parallel()
+	p := walkPolicy(LevelFull)
+	nodes, _, err := walked()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes {
+		if s := n.state; s.Suspend.Set() || s.Hold.Set() && s.Hold.Until == 0 {
+			continue
+		}
+		s, now := n.state, n.now
+		for range 20 {
+			now = now.Add(grain)
+			s, _ = Step(s, Tick{}, p, now)
+			s, _ = Step(s, StepEvidence{
+				Generation: s.Generation, Step: s.Step, Judgement: Passed, Answered: 50, Sent: 50, Settled: 50, PerSecond: 10,
+			}, p, now)
+		}
+		if phase, share := s.Effective(); phase != Healthy || share != FullShare || s.Phase != Healthy {
+			t.Fatalf("still %s %s after %s\nfrom %+v\nto   %+v", phase, share, now.Sub(n.now), n.state, s)
+		}
+	}
+}
+
+// TestProbingWithoutEvidenceKeepsProbing: no results are no reason to give up, nor to open.
+func TestProbingWithoutEvidenceKeepsProbing(t *testing.T) {
+	t.Parallel()
+	s := State{Scope: ChannelScope("union"), Phase: Probing, Generation: 2, CutBy: Automation, Kind: Cut, Incident: "i"}
+	now := scenarioStart
+	for range 10_000 {
+		now = now.Add(time.Second)
+		next, effects := Step(s, Tick{}, DefaultPolicy(), now)
+		if next != s || effects != nil {
+			t.Fatalf("moved to %+v", next)
+		}
+		next, _ = Step(s, StepEvidence{Generation: 2, Judgement: Gathering}, DefaultPolicy(), now)
+		if next != s {
+			t.Fatalf("moved to %+v", next)
+		}
+	}
+}
