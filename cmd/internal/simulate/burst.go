@@ -19,7 +19,7 @@ func (w *world) burst(index int) {
 	if stream < 0 {
 		return
 	}
-	payer := mix(uint64(index)<<20^w.p.Seed) | 1
+	payer := mix(natural(index)<<20^w.p.Seed) | 1
 	for i := range t.Burst.Failures {
 		if i > 0 {
 			next, ok := w.wouldMeet(t, stream, number+1)
@@ -35,9 +35,9 @@ func (w *world) burst(index int) {
 }
 
 func (w *world) angryPayment(t *Truth, stream int, number, payer uint64) *payment {
-	id := paymentID("angry", stream, uint64(t.index)<<32|number)
+	id := paymentID("angry", stream, natural(t.index)<<32|number)
 	return &payment{
-		id: id, stream: stream, number: uint64(t.index)<<32 | number, payer: payer,
+		id: id, stream: stream, number: natural(t.index)<<32 | number, payer: payer,
 		gateway: 1 + t.index%w.s.Gateways, replica: w.replicaOf(id), angry: t,
 	}
 }
@@ -46,7 +46,7 @@ func (w *world) angryPayment(t *Truth, stream int, number, payer uint64) *paymen
 func (w *world) wouldMeet(t *Truth, stream int, from uint64) (uint64, bool) {
 	const tries = 10_000
 	for n := from; n < from+tries; n++ {
-		w.ask = question{payment: paymentID("angry", stream, uint64(t.index)<<32|n), stream: &w.s.Traffic[stream], payer: 1}
+		w.ask = question{payment: paymentID("angry", stream, natural(t.index)<<32|n), stream: &w.s.Traffic[stream], payer: 1}
 		if err := w.fleet.would.Prefer(&w.ask, w.now(), &w.would); err != nil || len(w.would.offers) == 0 {
 			return 0, false
 		}

@@ -20,7 +20,7 @@ func checkShape(root value, s *Scenario) {
 		root.fail("traffic is missing: want at least one stream")
 	}
 	late := func(at Position, what string) {
-		root.d.problems = append(root.d.problems, Problem{
+		root.d.problems = append(root.d.problems, ScenarioError{
 			File: s.file, At: at, Path: what, Message: fmt.Sprintf("never happens: the run lasts %v", s.Duration),
 		})
 	}
@@ -47,7 +47,7 @@ func checkShape(root value, s *Scenario) {
 
 func checkIndex(root value, s *Scenario, at Position, path string, n, most int) {
 	if n > most {
-		root.d.problems = append(root.d.problems, Problem{
+		root.d.problems = append(root.d.problems, ScenarioError{
 			File: s.file, At: at, Path: path, Message: fmt.Sprintf("%d: the scenario has %d", n, most),
 		})
 	}
@@ -55,9 +55,9 @@ func checkIndex(root value, s *Scenario, at Position, path string, n, most int) 
 
 // checkReferences reports every name of the scenario that the catalogue does not know, and streams nobody can serve.
 func checkReferences(s *Scenario, c *contracts) error {
-	var problems Problems
+	var problems ScenarioErrors
 	add := func(at Position, path, message string) {
-		problems = append(problems, Problem{File: s.file, At: at, Path: path, Message: message})
+		problems = append(problems, ScenarioError{File: s.file, At: at, Path: path, Message: message})
 	}
 	for i := range s.Traffic {
 		if len(c.cellsOf(s, i)) == 0 {

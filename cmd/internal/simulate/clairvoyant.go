@@ -15,7 +15,7 @@ func (j *judge) affected(p *payment, at time.Duration, first *cell) {
 		w := where{at: at, gateway: p.gateway, replica: p.replica}
 		j.fates.meet(first, w, "", &j.fate)
 		bad1 := known(j.fate.bad())
-		outcome, _ := j.fate.pick(j.rnd.of(forAttempt, uint64(p.stream), p.number<<8).Float64())
+		outcome, _ := j.fate.pick(j.rnd.of(forAttempt, natural(p.stream), p.number<<8).Float64())
 		j.fates.meet(first, w, l.name, &j.fate)
 		bad0 := known(j.fate.bad())
 		if isBad(outcome) {

@@ -64,7 +64,7 @@ func newContracts(c *configv1.Catalog) *contracts {
 func readCodes(t *configv1.CodeTable) map[string]meaning {
 	m := make(map[string]meaning, len(t.GetCodes()))
 	for _, c := range t.GetCodes() {
-		o := statemachine.Outcome(c.GetOutcome())
+		o := statemachine.Outcome(c.GetOutcome()) //nolint:gosec // the schema admits the outcomes alone
 		money := o.Money()
 		if c.Final != nil {
 			money = statemachine.MoneyReroutable

@@ -15,7 +15,7 @@ import (
 // decoder reads a YAML tree strictly and collects every problem with its place.
 type decoder struct {
 	file     string
-	problems Problems
+	problems ScenarioErrors
 }
 
 // value is one node with the path that leads to it.
@@ -30,11 +30,11 @@ type value struct {
 type fields map[string]func(value)
 
 func (v value) fail(format string, args ...any) {
-	v.d.problems = append(v.d.problems, Problem{File: v.d.file, At: v.at, Path: v.path, Message: fmt.Sprintf(format, args...)})
+	v.d.problems = append(v.d.problems, ScenarioError{File: v.d.file, At: v.at, Path: v.path, Message: fmt.Sprintf(format, args...)})
 }
 
 func (v value) unsupported(what string) {
-	v.d.problems = append(v.d.problems, Problem{
+	v.d.problems = append(v.d.problems, ScenarioError{
 		File: v.d.file, At: v.at, Path: v.path, Message: what + " is " + ErrNotSupported.Error(), Cause: ErrNotSupported,
 	})
 }

@@ -36,6 +36,11 @@ func (d *draws) of(p purpose, stream, number uint64) *rand.Rand {
 	return d.rng
 }
 
+// natural converts an index, a count or a duration that is never negative.
+func natural[T ~int | ~int64](n T) uint64 {
+	return uint64(n)
+}
+
 // mix is the finalizer of SplitMix64.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
@@ -62,7 +67,7 @@ type arrivals struct {
 }
 
 func newArrivals(s *Scenario, stream int, seed uint64) *arrivals {
-	src := rand.NewPCG(mix(seed^mix(uint64(forArrival)<<32|uint64(stream))), 0)
+	src := rand.NewPCG(mix(seed^mix(uint64(forArrival)<<32|natural(stream))), 0)
 	return &arrivals{
 		stream: &s.Traffic[stream], start: s.Start, run: s.Duration,
 		rng: rand.New(src), //nolint:gosec // a simulation must be repeatable

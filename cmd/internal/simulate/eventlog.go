@@ -89,7 +89,7 @@ func (l *eventLog) transition(at time.Duration, e *monitor.JournalEntry, m *moni
 	to, share := m.After.Effective()
 	line := transitionJSON{
 		Event: "transition", T: at.Seconds(), Scope: newScope(m.After.Scope), From: from.String(), To: to.String(),
-		Share: share.Fraction(), Cause: e.Cause.String(), Reason: m.Reason,
+		Share: share.Fraction(), Cause: causeOf(e, m).String(), Reason: m.Reason,
 	}
 	if line.Reason == "" {
 		line.Reason = e.Reason
@@ -100,6 +100,9 @@ func (l *eventLog) transition(at time.Duration, e *monitor.JournalEntry, m *moni
 	}
 	if of.Incident != "" {
 		line.Incident, line.Kind = of.Incident, of.Kind.String()
+	}
+	if m.Evidence != nil {
+		line.Evidence = newEvidence(m.Evidence)
 	}
 	for i := range e.Incidents {
 		if e.Incidents[i].ID == of.Incident {

@@ -130,7 +130,7 @@ func (f *fakeNode) Report(r *report, _ time.Time) error {
 func (f *fakeNode) Order(_ context.Context, o *command, _ time.Time) error {
 	f.orders = append(f.orders, *o)
 	if o.action == statemachine.ActionSuspend {
-		return fmt.Errorf("%s is the last one", o.scope)
+		return fmt.Errorf("%s is the last one", o.scopes[0])
 	}
 	return nil
 }

@@ -173,12 +173,40 @@ func (j *judge) moved(e *monitor.JournalEntry, m *monitor.Move, at time.Duration
 		g.state = m.After
 		g.operator = m.After.Off.Set() || m.After.Suspend.Set() || m.After.CutBy == statemachine.Operator
 	}
+	if cut(e, m) {
+		j.lastKept(scope)
+	}
 	j.settle(at)
+}
+
+// lastKept notes a violation of invariant 2: a cut left a stream without a usable way.
+func (j *judge) lastKept(s statemachine.Scope) {
+	for i, ways := range j.p.ways {
+		hit, left := false, false
+		for _, id := range ways {
+			c := &j.p.cells[id]
+			hit = hit || slices.Contains(c.scopes, s)
+			left = left || !slices.ContainsFunc(c.scopes, j.shut)
+		}
+		if hit && !left {
+			j.violated("the cut of %s left %s without a way", s, j.p.Scenario.Traffic[i].Instrument)
+		}
+	}
+}
+
+// shut reports whether a scope takes no ordinary traffic.
+func (j *judge) shut(s statemachine.Scope) bool {
+	g := j.closed[s]
+	if g == nil {
+		return false
+	}
+	phase, _ := g.state.Effective()
+	return phase == statemachine.Disabled || phase == statemachine.Probing
 }
 
 // cut reports whether automation closed a scope or lowered its share.
 func cut(e *monitor.JournalEntry, m *monitor.Move) bool {
-	if e.Cause != statemachine.Automation {
+	if causeOf(e, m) != statemachine.Automation {
 		return false
 	}
 	from, before := m.Before.Effective()
@@ -191,6 +219,14 @@ func cut(e *monitor.JournalEntry, m *monitor.Move) bool {
 	case statemachine.Healthy, statemachine.Probing:
 	}
 	return false
+}
+
+// causeOf is who moved the state: one entry may hold moves of several causes.
+func causeOf(e *monitor.JournalEntry, m *monitor.Move) statemachine.Cause {
+	if m.Cause != statemachine.CauseNone {
+		return m.Cause
+	}
+	return e.Cause
 }
 
 // rule judges one cut: right inside a label, over if it touches more, false otherwise.

@@ -24,11 +24,11 @@ const (
 func Parse(name string, data []byte) (*Scenario, error) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
-		return nil, Problems{{File: name, Message: err.Error()}}
+		return nil, ScenarioErrors{{File: name, Message: err.Error()}}
 	}
 	d := &decoder{file: name}
 	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
-		return nil, Problems{{File: name, Message: "want one YAML document"}}
+		return nil, ScenarioErrors{{File: name, Message: "want one YAML document"}}
 	}
 	s := &Scenario{
 		file: name, Seed: 1, Start: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), Replicas: 1, Gateways: 1,
@@ -88,7 +88,7 @@ func inline(v value) *configv1.Catalog {
 		return nil
 	}
 	for _, e := range found {
-		v.d.problems = append(v.d.problems, Problem{
+		v.d.problems = append(v.d.problems, ScenarioError{
 			File: v.d.file, At: Position{Line: e.Line, Column: e.Col}, Path: "catalog." + e.Path, Message: e.Message,
 		})
 	}

@@ -38,6 +38,17 @@ func parseTruth(v value) Truth {
 }
 
 func checkTruth(v value, t *Truth) {
+	checkSays(v, t)
+	if t.To <= t.From {
+		v.fail("to must be after from")
+	}
+	if t.CommonMode && t.Incident != "" {
+		v.fail("common_mode must not be cut and has no incident label")
+	}
+}
+
+// checkSays reports entries that say nothing or too much.
+func checkSays(v value, t *Truth) {
 	bases := 0
 	for _, given := range []bool{t.HasOutcomes, t.Codes != nil, t.Success != nil} {
 		if given {
@@ -53,12 +64,6 @@ func checkTruth(v value, t *Truth) {
 		v.fail("says nothing: want outcomes, raw_codes, success, factor, wander, latency or payer_burst")
 	case t.Burst != nil && (bases > 0 || t.Factor != 0):
 		v.fail("payer_burst stands alone")
-	}
-	if t.To <= t.From {
-		v.fail("to must be after from")
-	}
-	if t.CommonMode && t.Incident != "" {
-		v.fail("common_mode must not be cut and has no incident label")
 	}
 }
 

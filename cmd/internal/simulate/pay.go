@@ -35,9 +35,9 @@ func (w *world) payment(stream int) *payment {
 	n := w.counts[stream]
 	w.counts[stream]++
 	st := &w.s.Traffic[stream]
-	rng := w.rnd.of(forPayment, uint64(stream), n)
+	rng := w.rnd.of(forPayment, natural(stream), n)
 	p := &payment{stream: stream, number: n, id: paymentID("p", stream, n)}
-	p.payer = mix(mix(uint64(stream)+1)^uint64(rng.IntN(st.Payers))) | 1
+	p.payer = mix(mix(natural(stream)+1)^natural(rng.IntN(st.Payers))) | 1
 	p.gateway = rng.IntN(w.s.Gateways) + 1
 	p.abandon = rng.Float64() < st.Abandon
 	p.replica = w.replicaOf(p.id)
@@ -56,7 +56,7 @@ func (w *world) replicaOf(id string) int {
 	if w.s.Replicas == 1 {
 		return 1
 	}
-	return int(xxhash.Sum64String(id)%uint64(w.s.Replicas)) + 1
+	return int(xxhash.Sum64String(id)%natural(w.s.Replicas)) + 1 //nolint:gosec // below the number of replicas
 }
 
 // pay asks for the next channel of a payment and attempts it.
@@ -92,10 +92,10 @@ func (w *world) pay(p *payment) error {
 
 // attempt lets the truth decide what an attempt meets, and schedules what follows.
 func (w *world) attempt(p *payment, way *cell, o offer) {
-	number := p.number<<8 | uint64(len(p.tried))
-	rng := w.rnd.of(forAttempt, uint64(p.stream), number)
+	number := p.number<<8 | natural(len(p.tried))
+	rng := w.rnd.of(forAttempt, natural(p.stream), number)
 	if p.angry != nil {
-		rng = w.rnd.of(forAttempt, 1<<31|uint64(p.stream), number)
+		rng = w.rnd.of(forAttempt, 1<<31|natural(p.stream), number)
 	}
 	u := rng.Float64()
 	lost, twice := rng.Float64() < w.s.Reports.Lost, rng.Float64() < w.s.Reports.Duplicate

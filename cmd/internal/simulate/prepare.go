@@ -3,8 +3,9 @@ package simulate
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"math"
 
+	"github.com/cespare/xxhash/v2"
 	"google.golang.org/protobuf/proto"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
@@ -85,7 +86,5 @@ func (p *Prepared) cell(stream int, channel, account string) *cell {
 }
 
 func hash32(s string) uint64 {
-	h := fnv.New32a()
-	h.Write([]byte(s)) //nolint:errcheck // never fails
-	return uint64(h.Sum32())
+	return xxhash.Sum64String(s) & math.MaxUint32
 }

@@ -19,8 +19,8 @@ type Position struct {
 	Line, Column int
 }
 
-// Problem is one thing wrong with a scenario, with its place and what would be right.
-type Problem struct {
+// ScenarioError is one thing wrong with a scenario, with its place and what would be right.
+type ScenarioError struct {
 	File    string
 	At      Position
 	Path    string // e.g. truth[2].outcomes
@@ -29,7 +29,7 @@ type Problem struct {
 }
 
 // Error renders FILE:LINE:COLUMN: PATH: MESSAGE.
-func (p Problem) Error() string {
+func (p ScenarioError) Error() string {
 	var b strings.Builder
 	b.WriteString(p.File)
 	if p.At.Line > 0 {
@@ -43,18 +43,18 @@ func (p Problem) Error() string {
 }
 
 // Unwrap returns ErrScenario and the cause, if there is one.
-func (p Problem) Unwrap() []error {
+func (p ScenarioError) Unwrap() []error {
 	if p.Cause == nil {
 		return []error{ErrScenario}
 	}
 	return []error{ErrScenario, p.Cause}
 }
 
-// Problems is everything wrong with a scenario, in the order of the file.
-type Problems []Problem
+// ScenarioErrors is everything wrong with a scenario, in the order of the file.
+type ScenarioErrors []ScenarioError
 
 // Error renders one problem a line.
-func (ps Problems) Error() string {
+func (ps ScenarioErrors) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
 		lines[i] = p.Error()
@@ -63,7 +63,7 @@ func (ps Problems) Error() string {
 }
 
 // Unwrap returns the problems, so that errors.Is finds their sentinels.
-func (ps Problems) Unwrap() []error {
+func (ps ScenarioErrors) Unwrap() []error {
 	errs := make([]error, len(ps))
 	for i, p := range ps {
 		errs[i] = p
@@ -72,11 +72,11 @@ func (ps Problems) Unwrap() []error {
 }
 
 // sorted returns the problems as an error, nil if there are none.
-func (ps Problems) sorted() error {
+func (ps ScenarioErrors) sorted() error {
 	if len(ps) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(ps, func(a, b Problem) int {
+	slices.SortStableFunc(ps, func(a, b ScenarioError) int {
 		if c := cmp.Compare(a.At.Line, b.At.Line); c != 0 {
 			return c
 		}

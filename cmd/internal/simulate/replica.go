@@ -87,10 +87,10 @@ type report struct {
 	gateway                    string
 }
 
-// command is an operator's order about one scope.
+// command is an operator's order; its scopes move together or not at all.
 type command struct {
 	action    statemachine.Action
-	scope     statemachine.Scope
+	scopes    []statemachine.Scope
 	author    string
 	reason    string
 	lasts     time.Duration

@@ -82,43 +82,50 @@ func (t *Truth) active(w where) bool {
 		(t.Selector.Replica == 0 || t.Selector.Replica == w.replica)
 }
 
+// layers are the entries that apply to one attempt, gathered from the newest down.
+type layers struct {
+	base            int      // the entry that says what happens, -1 = none yet
+	over            [8]int32 // entries above it that change what it says
+	n               int
+	latency, reason bool // found
+}
+
 // meet fills out with what an attempt meets; entries labelled without are left out.
 func (f *fates) meet(c *cell, w where, without string, out *fate) {
-	list := f.byCell[c.id]
-	base, latency, reason := -1, false, false
 	*out = fate{latency: f.usual}
-	var over [8]int32 // entries above the base that change it, newest first
-	n := 0
-	for i := len(list) - 1; i >= 0; i-- {
-		t := &f.truth[list[i]]
-		if !t.active(w) || without != "" && t.Incident == without {
-			continue
-		}
-		if t.Latency != nil && !latency {
-			out.latency, latency = *t.Latency, true
-		}
-		if base >= 0 {
-			if latency {
-				break
-			}
-			continue
-		}
-		out.unwell = out.unwell || t.Incident != "" || t.CommonMode
-		if t.Reason != "" && !reason {
-			out.reason, reason = t.Reason, true
-		}
-		if t.base() {
-			base = int(list[i])
-		}
-		if (t.Factor != 0 || t.Wander.Sigma != 0) && n < len(over) {
-			over[n] = list[i]
-			n++
+	l := layers{base: -1}
+	for _, j := range slices.Backward(f.byCell[c.id]) {
+		t := &f.truth[j]
+		if t.active(w) && (without == "" || t.Incident != without) && l.add(t, j, out) {
+			break
 		}
 	}
-	f.fill(base, c, w, out)
-	for _, j := range slices.Backward(over[:n]) {
+	f.fill(l.base, c, w, out)
+	for _, j := range slices.Backward(l.over[:l.n]) {
 		f.change(&f.truth[j], c, w, out)
 	}
+}
+
+// add takes the next entry below; true means that no further entry can say anything.
+func (l *layers) add(t *Truth, index int32, out *fate) bool {
+	if t.Latency != nil && !l.latency {
+		out.latency, l.latency = *t.Latency, true
+	}
+	if l.base >= 0 {
+		return l.latency
+	}
+	out.unwell = out.unwell || t.Incident != "" || t.CommonMode
+	if t.Reason != "" && !l.reason {
+		out.reason, l.reason = t.Reason, true
+	}
+	if t.base() {
+		l.base = t.index
+	}
+	if (t.Factor != 0 || t.Wander.Sigma != 0) && l.n < len(l.over) {
+		l.over[l.n] = index
+		l.n++
+	}
+	return false
 }
 
 // fill takes the outcomes of the base entry; without one everything succeeds.
@@ -161,7 +168,7 @@ func (f *fates) change(t *Truth, c *cell, w where, out *fate) {
 		out.p[statemachine.Succeeded] = is
 	}
 	if t.Wander.Sigma != 0 {
-		z := f.rnd.of(forWander, uint64(t.index)<<32|hash32(c.channel), uint64(w.at/t.Wander.Every)).NormFloat64()
+		z := f.rnd.of(forWander, natural(t.index)<<32|hash32(c.channel), natural(w.at/t.Wander.Every)).NormFloat64()
 		wander(&out.p, math.Exp(t.Wander.Sigma*z-t.Wander.Sigma*t.Wander.Sigma/2))
 	}
 }

@@ -25,9 +25,8 @@ gateways: 2
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := newFates(s, p.cells, p.known, 1)
 	p.known.codes["a"] = map[string]meaning{"A": {outcome: statemachine.Succeeded, money: statemachine.MoneyPaid}}
-	f = newFates(s, p.cells, p.known, 1)
+	f := newFates(s, p.cells, p.known, 1)
 	tests := []struct {
 		at      time.Duration
 		gateway int

@@ -12,23 +12,23 @@ import (
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
-func prepared(t testing.TB, name string, change func(*Scenario)) *Prepared {
-	t.Helper()
+func prepared(tb testing.TB, name string, change func(*Scenario)) *Prepared {
+	tb.Helper()
 	file := filepath.Join("scenarios", name+".yaml")
 	data, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s, err := Parse(file, data)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if change != nil {
 		change(s)
 	}
 	p, err := Prepare(s, Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
@@ -245,7 +245,7 @@ func TestOperatorsAndRefusals(t *testing.T) {
 		}
 	})
 	sum, lines, _ := run(t, p, scripted(nil, &node))
-	if len(node.orders) != 2 || node.orders[0].scope.String() != "netsunion/instrument=QUICKPAY:CCB:DEBIT" || node.orders[0].lasts != time.Hour {
+	if len(node.orders) != 2 || node.orders[0].scopes[0].String() != "netsunion/instrument=QUICKPAY:CCB:DEBIT" || node.orders[0].lasts != time.Hour {
 		t.Fatalf("orders: %+v", node.orders)
 	}
 	if len(sum.Alerts) != 1 || sum.Alerts[0] != "ORDER_REFUSED" {
@@ -276,5 +276,17 @@ func TestAngryPayerFailsOnTheChannelOfTheEntry(t *testing.T) {
 		if n != 8 {
 			t.Errorf("%d failures, want 8", n)
 		}
+	}
+}
+
+func TestLastWayIsWatched(t *testing.T) {
+	script := map[int64][]statemachine.State{250: {
+		moved(statemachine.ChannelScope("unionpay-api"), statemachine.Disabled, 0, 1),
+		moved(statemachine.ChannelScope("netsunion"), statemachine.Disabled, 0, 1),
+		moved(statemachine.ChannelScope("cardlink"), statemachine.Disabled, 0, 1),
+	}}
+	sum, _, _ := run(t, prepared(t, oneBank, nil), scripted(script, nil))
+	if len(sum.Violations) == 0 || !strings.Contains(sum.Violations[0], "without a way") {
+		t.Errorf("violations: %v", sum.Violations)
 	}
 }
