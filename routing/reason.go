@@ -55,6 +55,7 @@ const (
 	DropSuspended    DropReason = 16
 	DropProbing      DropReason = 17
 	DropRampShare    DropReason = 18
+	DropRateLimited  DropReason = 19
 )
 
 // String returns the name of the API without its prefix.
@@ -101,6 +102,8 @@ func (d DropReason) words() [2]string { //nolint:gocyclo // one flat table
 		return [2]string{"PROBING", "a scope that applies is being probed, and this payment is no probe"}
 	case DropRampShare:
 		return [2]string{"RAMP_SHARE", "the ramp's share of a scope that applies is used up"}
+	case DropRateLimited:
+		return [2]string{"RATE_LIMITED", "its admitted payments per second are used up"}
 	case DropNone:
 	}
 	return [2]string{"UNSPECIFIED", "usable"}

@@ -1,0 +1,142 @@
+package routing
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// scratch gathers bytes to hash in a fixed buffer; what does not fit is folded into the hash of what went before.
+type scratch struct {
+	n   int
+	buf [512]byte
+}
+
+func (s *scratch) fold() {
+	h := xxhash.Sum64(s.buf[:s.n])
+	binary.LittleEndian.PutUint64(s.buf[:], h)
+	s.n = 8
+}
+
+func (s *scratch) raw(text string) {
+	for len(text) > len(s.buf)-s.n {
+		n := copy(s.buf[s.n:], text)
+		s.n += n
+		text = text[n:]
+		s.fold()
+	}
+	s.n += copy(s.buf[s.n:], text)
+}
+
+func (s *scratch) bytes(b []byte) {
+	for len(b) > len(s.buf)-s.n {
+		n := copy(s.buf[s.n:], b)
+		s.n += n
+		b = b[n:]
+		s.fold()
+	}
+	s.n += copy(s.buf[s.n:], b)
+}
+
+// text adds a string and its length, so that no two lists of strings look alike.
+func (s *scratch) text(t string) {
+	s.number(uint64(len(t)))
+	s.raw(t)
+}
+
+func (s *scratch) number(v uint64) {
+	if len(s.buf)-s.n < binary.MaxVarintLen64 {
+		s.fold()
+	}
+	s.n += binary.PutUvarint(s.buf[s.n:], v)
+}
+
+func (s *scratch) sum() uint64 { return xxhash.Sum64(s.buf[:s.n]) }
+
+// canonical returns the hash of everything a request says, previous attempts included.
+func (s *scratch) canonical(r *Request) uint64 {
+	s.n = 0
+	s.text(r.PaymentID)
+	s.text(r.Merchant)
+	s.text(r.Entity)
+	s.number(uint64(r.Business))
+	s.text(r.Instrument.Method)
+	s.text(r.Instrument.Bank)
+	s.text(r.Instrument.CardType)
+	s.number(uint64(r.Amount))
+	s.text(r.Currency)
+	s.text(r.UserTier)
+	s.number(uint64(r.Deadline))
+	s.number(r.PayerKey)
+	s.text(r.Original.Channel)
+	s.text(r.Original.Account)
+	s.text(r.Original.Attempt)
+	s.number(uint64(r.MaxChannels))
+	s.number(uint64(len(r.Enrolled)))
+	for _, c := range r.Enrolled {
+		s.text(c)
+	}
+	s.number(uint64(len(r.Exclude)))
+	for _, c := range r.Exclude {
+		s.text(c)
+	}
+	s.number(uint64(len(r.Attempts)))
+	for i := range r.Attempts {
+		a := &r.Attempts[i]
+		s.text(a.Channel)
+		s.text(a.Account)
+		s.text(a.Attempt)
+		s.number(uint64(a.Outcome))
+		s.text(a.Code)
+	}
+	return s.sum()
+}
+
+// split returns the hash that deals a payment over the splits of a route: purpose, route and generation, payment id.
+func (s *scratch) split(salt []byte, payment string) uint64 {
+	s.n = 0
+	s.bytes(salt)
+	s.raw(payment)
+	return s.sum()
+}
+
+// deal maps a hash to 0..total-1 such that equal parts of the hashes' range go to each value, by integers only.
+func deal(hash, total uint64) uint64 {
+	hi, _ := bits.Mul64(hash, total)
+	return hi
+}
+
+// next returns another hash made of a hash (the finaliser of SplitMix64).
+func next(h uint64) uint64 {
+	h += 0x9e3779b97f4a7c15
+	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>27) * 0x94d049bb133111eb
+	return h ^ h>>31
+}
+
+// draw orders the n members of a group by weighted draws without replacement: the first by the hash itself, so that each gets
+// exactly its part of all payments, each later one by the next hash among those that are left. order receives 0..n-1.
+func draw(hash uint64, slots []slot, total uint64, order []uint8) {
+	n := len(slots)
+	for i := range n {
+		order[i] = uint8(i)
+	}
+	for left := n; left > 1; left-- {
+		x := deal(hash, total)
+		i := n - left
+		j := i
+		for ; j < n-1; j++ {
+			w := uint64(slots[order[j]].weight)
+			if x < w {
+				break
+			}
+			x -= w
+		}
+		chosen := order[j]
+		copy(order[i+1:j+1], order[i:j])
+		order[i] = chosen
+		total -= uint64(slots[chosen].weight)
+		hash = next(hash)
+	}
+}

@@ -1,0 +1,286 @@
+package routing
+
+import (
+	"slices"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// Ranking is the first half of a decision: a request's candidates in order, before live counters are asked. It is a buffer of
+// the caller and refers to table and request until its next use.
+type Ranking struct {
+	table   *Table
+	request *Request
+	second  int64
+	hash    uint64 // of the canonical request
+	lane    int32  // -1 = none
+	route   int32  // -1 = none
+	refusal RefusalReason
+	decided int // index of the previous attempt that forbids another, -1 = none
+	meaning Meaning
+	bank    bool   // the instrument has a bank
+	money   int16  // currency of the plan, -1 = unknown to it
+	origin  places // items of the original, for REFUND, CANCEL and QUERY
+
+	ranked  int // candidates that only states and live counters may still close, in order
+	dropped int // candidates that catalogue or request close, in order
+	list    [MaxCandidates]ranked
+	gone    [MaxCandidates]ranked
+	scratch scratch
+	order   [MaxCandidates]uint8
+}
+
+// ranked is one candidate.
+type ranked struct {
+	channel  int32
+	account  int32 // -1 = none found
+	combo    int32 // -1 = see Ranking.origin
+	closing  int32 // hot scope that weighs most, -1 = none
+	hash     uint64
+	priority uint16
+	why      Why
+	drop     DropReason
+	phase    statemachine.Phase
+}
+
+// Rank fills rk with the candidates of a request in order. It is pure: the same table, request and second rank alike on every
+// replica. What forbids or refuses the payment as a whole is kept for Finish.
+func Rank(t *Table, r *Request, second int64, rk *Ranking) {
+	rk.table, rk.request, rk.second = t, r, second
+	rk.lane, rk.route, rk.decided = -1, -1, -1
+	rk.refusal, rk.ranked, rk.dropped, rk.bank = RefusalNone, 0, 0, false
+	if t == nil {
+		return
+	}
+	rk.hash = rk.scratch.canonical(r)
+	rk.judgeAttempts()
+	switch {
+	case rk.decided >= 0:
+	case r.Deadline != 0 && second*1000 >= r.Deadline:
+		rk.refusal = DeadlinePassed
+	case r.Business.FollowsOriginal():
+		rk.rankOriginal()
+	default:
+		rk.rankLane()
+	}
+}
+
+// judgeAttempts finds the most severe previous attempt; one that only failed definitely, and may be followed by another
+// channel, forbids nothing. A query moves no money: nothing forbids it.
+func (rk *Ranking) judgeAttempts() {
+	if rk.request.Business == statemachine.Query {
+		return
+	}
+	worst := statemachine.MoneyReroutable
+	for i := range rk.request.Attempts {
+		a := &rk.request.Attempts[i]
+		var codes codeTable
+		if c, ok := rk.table.plan.channelOf[a.Channel]; ok {
+			codes = rk.table.plan.channels[c].codes
+		}
+		if m := interpret(codes, a.Outcome, a.Code); m.Money > worst {
+			worst, rk.decided, rk.meaning = m.Money, i, m
+		}
+	}
+}
+
+// rankLane ranks the candidates of the request's lane.
+func (rk *Ranking) rankLane() {
+	p, r := rk.table.plan, rk.request
+	l, ok := p.findLane(r)
+	if !ok {
+		rk.refusal = p.whyNoLane(r)
+		return
+	}
+	rk.lane = l
+	ln := &p.lanes[l]
+	rk.bank = ln.Instrument.Bank != statemachine.NoBank
+	at := int32(-1)
+	for i, id := range p.ways[ln.way].routes {
+		if p.routes[id].serves(r.Merchant, r.UserTier) {
+			rk.route, at = id, ln.rows[i]
+			break
+		}
+	}
+	switch {
+	case rk.route < 0:
+		rk.refusal = UnsupportedRoute
+	case at < 0:
+		rk.refusal = UnsupportedPayment
+	default:
+		rk.money = -1
+		if c, ok := p.currencies[r.Currency]; ok {
+			rk.money = int16(c)
+		}
+		rk.rankRow(&p.rows[at])
+	}
+}
+
+// findLane finds the request's lane; an instrument that says more or less than its method knows is brought into shape.
+func (p *Plan) findLane(r *Request) (int32, bool) {
+	key := statemachine.Lane{Entity: r.Entity, Business: r.Business, Instrument: r.Instrument}
+	if i, ok := p.laneOf[key]; ok {
+		return i, true
+	}
+	key.Instrument = p.shaped(r.Instrument)
+	i, ok := p.laneOf[key]
+	return i, ok
+}
+
+// whyNoLane says what the catalogue lacks.
+func (p *Plan) whyNoLane(r *Request) RefusalReason {
+	if _, ok := p.entities[r.Entity]; !ok {
+		return UnsupportedEntity
+	}
+	w, ok := p.wayOf[wayKey{r.Business, r.Instrument.Method}]
+	if !ok {
+		return UnsupportedRoute
+	}
+	for _, id := range p.ways[w].routes {
+		if p.routes[id].serves(r.Merchant, r.UserTier) {
+			return UnsupportedPayment
+		}
+	}
+	return UnsupportedRoute
+}
+
+// rankRow ranks a row: group by group, each in the order its hash deals.
+func (rk *Ranking) rankRow(w *row) {
+	var hash uint64
+	for i := range w.groups {
+		g := &w.groups[i]
+		slots := w.slots[g.first : g.first+g.n]
+		if g.n == 1 {
+			rk.slot(&slots[0], g, 0)
+			continue
+		}
+		if hash == 0 {
+			hash = rk.scratch.split(rk.table.plan.routes[w.route].salt, rk.request.PaymentID)
+		}
+		order := rk.order[:g.n]
+		draw(hash, slots, g.total, order)
+		for _, j := range order {
+			rk.slot(&slots[j], g, hash)
+		}
+	}
+}
+
+// slot adds the candidates of one channel: each account that may serve the merchant, those that name it first.
+func (rk *Ranking) slot(s *slot, g *group, hash uint64) {
+	c := ranked{channel: s.channel, account: s.account, combo: s.combo, closing: -1, hash: hash, priority: g.priority, why: g.why}
+	c.drop = rk.dropOf(s)
+	if s.set < 0 {
+		rk.add(c)
+		return
+	}
+	set := &rk.table.plan.sets[s.set]
+	named := set.named[rk.request.Merchant]
+	if len(named)+len(set.general) == 0 {
+		c.account, c.drop = -1, DropNoAccount
+		rk.add(c)
+		return
+	}
+	for _, a := range named {
+		c.account = a
+		rk.add(c)
+	}
+	for _, a := range set.general {
+		c.account = a
+		rk.add(c)
+	}
+}
+
+// add puts a candidate among the ranked or the dropped. A row never has more candidates than the arrays: CompilePlan saw to it.
+func (rk *Ranking) add(c ranked) {
+	if c.drop != DropNone {
+		if rk.dropped < len(rk.gone) {
+			rk.gone[rk.dropped] = c
+			rk.dropped++
+		}
+		return
+	}
+	if rk.ranked == len(rk.list) {
+		return
+	}
+	if len(rk.table.marks.of(c.channel)) > 0 {
+		at := rk.items(&c)
+		c.phase, c.closing = rk.table.closed(c.channel, &at)
+		if rk.request.Business == statemachine.Query { // asked of a sick channel above all
+			c.phase = statemachine.Healthy
+		}
+	}
+	rk.list[rk.ranked] = c
+	rk.ranked++
+}
+
+// items returns the items a candidate counts under.
+func (rk *Ranking) items(c *ranked) places {
+	if c.combo < 0 {
+		return rk.origin
+	}
+	co := &rk.table.plan.combos[c.combo]
+	at := places{co.channel, co.business, co.method, -1, co.instrument}
+	if c.account >= 0 {
+		at[placeAccount] = rk.table.plan.accounts[c.account].item
+	}
+	return at
+}
+
+// dropOf says why the catalogue or the request closes a channel, DropNone if they do not.
+func (rk *Ranking) dropOf(s *slot) DropReason {
+	r, p := rk.request, rk.table.plan
+	if len(r.Attempts) > 0 || len(r.Exclude) > 0 {
+		if d := p.refusedBefore(s.channel, r); d != DropNone {
+			return d
+		}
+	}
+	if s.flags&slotEnrolment != 0 && !slices.Contains(r.Enrolled, p.channels[s.channel].id) {
+		return DropNotEnrolled
+	}
+	if d := p.terms[s.terms].dropOf(r, rk.money); d != DropNone {
+		return d
+	}
+	if s.flags&slotWindow != 0 {
+		return p.channels[s.channel].schedule.at(rk.second)
+	}
+	return DropNone
+}
+
+// refusedBefore drops channels that were tried or are excluded.
+func (p *Plan) refusedBefore(c int32, r *Request) DropReason {
+	id := p.channels[c].id
+	for i := range r.Attempts {
+		if r.Attempts[i].Channel == id {
+			return DropTried
+		}
+	}
+	if slices.Contains(r.Exclude, id) {
+		return DropExcluded
+	}
+	return DropNone
+}
+
+// dropOf checks currency and amount; a payment without a currency has no amount either.
+func (t *terms) dropOf(r *Request, currency int16) DropReason {
+	if r.Currency == "" {
+		return DropNone
+	}
+	c := uint8(currency)
+	if currency < 0 || t.currencies[c/64]&(1<<(c%64)) == 0 {
+		return DropCurrency
+	}
+	if r.Amount == 0 { // nothing is moved, limits do not matter
+		return DropNone
+	}
+	for i := range t.limits {
+		l := &t.limits[i]
+		switch {
+		case l.currency != c:
+		case r.Amount < l.min:
+			return DropTooSmall
+		case l.max > 0 && r.Amount > l.max:
+			return DropTooLarge
+		}
+	}
+	return DropNone
+}
