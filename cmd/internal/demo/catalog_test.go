@@ -34,7 +34,7 @@ func sample(t *testing.T) *configv1.Catalog {
 func TestSampleIsRealistic(t *testing.T) {
 	c := sample(t)
 	single, cross := 0, 0
-	business := map[configv1.BusinessType]bool{}
+	business := make(map[configv1.BusinessType]bool)
 	for _, ch := range c.GetChannels() {
 		banks := map[string]bool{}
 		for _, in := range ch.GetInstruments() {
