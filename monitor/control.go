@@ -37,6 +37,7 @@ type Control struct {
 	replica string
 	turn    chan struct{} // holds one token: the mutex, but one that can be waited for with a deadline
 	view    atomic.Pointer[View]
+	seen    atomic.Int64 // Unix nanoseconds of the last read
 
 	// The rest belongs to the holder of the token.
 	stale     bool
@@ -88,6 +89,9 @@ func NewControl(ledger Ledger, replica string) *Control {
 
 // View returns the last view read, nil before the first.
 func (c *Control) View() *View { return c.view.Load() }
+
+// Confirmed returns when the ledger last said that View is the newest.
+func (c *Control) Confirmed() time.Time { return time.Unix(0, c.seen.Load()).UTC() }
 
 // Counters returns a copy of the counters.
 func (c *Control) Counters() ControlCounters {
@@ -155,6 +159,7 @@ func (c *Control) read(ctx context.Context, now time.Time) (*View, error) {
 	}
 	c.view.Store(v)
 	c.readAt, c.stale = now, false
+	c.seen.Store(now.UnixNano())
 	return v, nil
 }
 

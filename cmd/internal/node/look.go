@@ -1,0 +1,124 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	"github.com/sluice-pay/sluice/monitor"
+	"github.com/sluice-pay/sluice/routing"
+	"github.com/sluice-pay/sluice/server"
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// journalPage is how many entries are read at once.
+const journalPage = 100
+
+// StrandedError says which scopes under an operator's order a catalogue no longer knows.
+type StrandedError struct{ Scopes []statemachine.Scope }
+
+// Error lists the scopes and what to do.
+func (e *StrandedError) Error() string {
+	return fmt.Sprintf("the catalogue does not know scopes that are under an operator's order: %v: release them first, or keep them in the catalogue", e.Scopes)
+}
+
+// apply puts a catalogue in force if it is another one.
+func (n *Node) apply(ctx context.Context, catalog *configv1.Catalog, view *monitor.View, now time.Time) error {
+	plan, err := routing.CompilePlan(catalog, nil)
+	if err != nil {
+		return fmt.Errorf("catalogue: %w", err)
+	}
+	states := make([]statemachine.State, len(view.States))
+	for i := range view.States {
+		states[i] = view.States[i].State
+	}
+	if stranded := plan.Stranded(states); len(stranded) > 0 {
+		return &StrandedError{Scopes: stranded}
+	}
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(catalog)
+	if err != nil {
+		return fmt.Errorf("catalogue: %w", err)
+	}
+	_, err = n.control.ApplyCatalog(ctx, monitor.CatalogRequest{
+		Catalog: data, Author: "serve/" + n.cfg.Replica, Reason: "catalogue given at start: " + catalog.GetVersion(),
+	}, now)
+	return err
+}
+
+// look puts the table of the newest view in force and tells what happened since the last.
+func (n *Node) look(ctx context.Context, now time.Time) error {
+	view := n.control.View()
+	old := n.sight.Load()
+	if old == nil || old.View.Head.Epoch != view.Head.Epoch || old.View.Revision != view.Revision {
+		if err := n.swap(view, now); err != nil {
+			return err
+		}
+	} else if at := n.control.Confirmed(); at.After(old.Confirmed) {
+		next := *old
+		next.View, next.Fleet, next.Confirmed = view, n.fleet(now), at
+		n.sight.Store(&next)
+	}
+	return n.tell(ctx, view)
+}
+
+// swap compiles the table of a view. Everything that can fail comes first: an error leaves the old table in force.
+func (n *Node) swap(view *monitor.View, now time.Time) error {
+	if view.Head.Catalog != n.number {
+		catalog := &configv1.Catalog{}
+		if err := proto.Unmarshal(view.Catalog, catalog); err != nil {
+			return fmt.Errorf("catalogue %d: %w", view.Head.Catalog, err)
+		}
+		plan, err := routing.CompilePlan(catalog, n.plan)
+		if err != nil {
+			return fmt.Errorf("catalogue %d: %w", view.Head.Catalog, err)
+		}
+		if err := n.counters.SetItems(plan.Items()); err != nil {
+			return fmt.Errorf("catalogue %d: %w", view.Head.Catalog, err)
+		}
+		n.plan, n.catalog, n.number = plan, catalog, view.Head.Catalog
+	}
+	states := make([]statemachine.State, len(view.States))
+	for i := range view.States {
+		states[i] = view.States[i].State
+	}
+	table := n.plan.Table(routing.Revision{Epoch: view.Head.Epoch, Revision: view.Revision}, states, nil)
+	n.router.Swap(table)
+	n.sight.Store(&server.Sight{View: view, Catalog: n.catalog, Fleet: n.fleet(now), Table: table, Confirmed: n.control.Confirmed()})
+	return nil
+}
+
+// fleet is the world as the guards see it now: the plan's lanes with demand, load, states and recent cuts.
+func (n *Node) fleet(now time.Time) *statemachine.Fleet {
+	view := n.control.View()
+	f := n.plan.Fleet()
+	f.Lanes, f.Pools = slices.Clone(f.Lanes), slices.Clone(f.Pools)
+	f.States = make(map[statemachine.Scope]statemachine.State, len(view.States))
+	for i := range view.States {
+		f.States[view.States[i].Scope] = view.States[i].State
+	}
+	f.Recent = monitor.RecentCuts(view, now)
+	n.pipeline.Demand().Fill(&f)
+	return &f
+}
+
+// tell gives every journal entry since the last to OnEntry, in order.
+func (n *Node) tell(ctx context.Context, view *monitor.View) error {
+	for n.told < view.Head.Sequence {
+		entries, err := n.cfg.Ledger.Journal(ctx, n.told, journalPage)
+		if err != nil {
+			return fmt.Errorf("read the journal: %w", err)
+		}
+		if len(entries) == 0 {
+			return nil
+		}
+		for _, e := range entries {
+			n.cfg.OnEntry(e)
+			n.told = e.Sequence
+		}
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	"github.com/sluice-pay/sluice/monitor"
+	"github.com/sluice-pay/sluice/routing"
+	"github.com/sluice-pay/sluice/server"
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// ErrNoCatalog is returned by Start when the ledger holds no catalogue and none was given.
+var ErrNoCatalog = errors.New("no catalogue is in force: give one with --catalog")
+
+// Config says what a node is made of. Fields without a remark are required.
+type Config struct {
+	Replica  string
+	Boot     uint64 // greater at every start of the replica
+	Ledger   monitor.Ledger
+	Exchange monitor.Exchange
+	Logger   *slog.Logger
+	Grace    int64                      // seconds a closed second waits for other replicas' rows; 0 with one replica
+	OnEntry  func(monitor.JournalEntry) // told every journal entry, by whomever, in order; may be nil
+	OnAlert  func(statemachine.Alert)   // told alerts that belong to no change; may be nil
+}
+
+// Node is one replica. Route and reports need no lock of its; Tick, Refresh and orders wait for one another.
+type Node struct {
+	cfg      Config
+	router   *routing.Router
+	counters *monitor.Counters
+	ingest   *server.Ingest
+	control  *monitor.Control
+	pipeline *monitor.Pipeline
+	second   atomic.Int64
+	sight    atomic.Pointer[server.Sight]
+
+	mu      sync.Mutex
+	plan    *routing.Plan
+	catalog *configv1.Catalog
+	number  uint64 // of the compiled catalogue
+	closed  int64  // newest second closed and published
+	sealed  int64  // newest second judged
+	told    uint64 // journal sequence that OnEntry was last told
+	saved   int64  // second of the last checkpoint
+	minute  minute // sums of the last minute
+	steps   map[statemachine.Scope]statemachine.StepEvidence
+	grants  []monitor.Grant // probe tokens that are valid now
+}
+
+// New returns a node that knows nothing yet: Start reads the ledger.
+func New(cfg Config) *Node {
+	if cfg.OnEntry == nil {
+		cfg.OnEntry = func(monitor.JournalEntry) {}
+	}
+	if cfg.OnAlert == nil {
+		cfg.OnAlert = func(statemachine.Alert) {}
+	}
+	n := &Node{
+		cfg: cfg, router: routing.NewRouter(), counters: monitor.NewCounters(monitor.CountersOptions{}),
+		control: monitor.NewControl(cfg.Ledger, cfg.Replica), pipeline: monitor.NewPipeline(monitor.NewWindows()),
+	}
+	n.ingest = server.NewIngest(n.router, n.counters)
+	return n
+}
+
+// Router decides from the table in force.
+func (n *Node) Router() *routing.Router { return n.router }
+
+// Ingest takes reports.
+func (n *Node) Ingest() *server.Ingest { return n.ingest }
+
+// Counters hold the books.
+func (n *Node) Counters() *monitor.Counters { return n.counters }
+
+// Control commits changes.
+func (n *Node) Control() *monitor.Control { return n.control }
+
+// Second returns the coarse clock: Unix seconds.
+func (n *Node) Second() int64 { return n.second.Load() }
+
+// SetSecond moves the coarse clock. Whoever drives Tick calls it at each full second, also while a Tick is under way.
+func (n *Node) SetSecond(second int64) { n.second.Store(second) }
+
+// Sight returns the control plane as it was last seen, nil before Start.
+func (n *Node) Sight() *server.Sight { return n.sight.Load() }
+
+// Start reads the ledger, puts the catalogue in force if it is another one, restores the windows and compiles the first
+// table. A catalogue that cannot be compiled, or would strand a scope under an order, is an error, and nothing is changed.
+func (n *Node) Start(ctx context.Context, catalog *configv1.Catalog, now time.Time) error {
+	n.SetSecond(now.Unix())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	view, err := n.control.Refresh(ctx, now)
+	if err != nil {
+		return err
+	}
+	if catalog != nil {
+		if err := n.apply(ctx, catalog, view, now); err != nil {
+			return err
+		}
+	}
+	if n.control.View().Head.Catalog == 0 {
+		return ErrNoCatalog
+	}
+	n.restore(ctx)
+	n.closed, n.sealed, n.saved = now.Unix()-1, now.Unix()-1-n.cfg.Grace, now.Unix()
+	n.told = n.control.View().Head.Sequence
+	return n.look(ctx, now)
+}
+
+// Refresh looks at the ledger now: another replica, or an order, has moved its head.
+func (n *Node) Refresh(ctx context.Context, now time.Time) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, err := n.control.Refresh(ctx, now); err != nil {
+		return err
+	}
+	return n.look(ctx, now)
+}
+
+// Order carries out an operator's order and looks at the result at once.
+func (n *Node) Order(ctx context.Context, q monitor.OrderRequest, now time.Time) (monitor.Result, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(q.Scopes) > 0 {
+		q.Order.PerSecond, q.Order.Routers = n.pipeline.WouldBe(q.Scopes[0])
+	}
+	r, err := n.control.Order(ctx, q, n.fleet(now), now)
+	if err != nil || q.ValidateOnly {
+		return r, err
+	}
+	return r, n.look(ctx, now)
+}

@@ -1,0 +1,174 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/sluice-pay/sluice/monitor"
+	"github.com/sluice-pay/sluice/routing"
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+const (
+	tickBudget      = 500 * time.Millisecond // of the ledger, in one Tick
+	catchUp         = 900                    // seconds that a late Tick looks back: the exchange keeps no more
+	checkpointEvery = 60                     // seconds
+	checkpointName  = "windows"
+)
+
+// Tick closes the seconds that are over, publishes them, judges those that are sealed, commits what follows (if this
+// replica leads) and puts the newest table in force. Errors of one room do not keep the others from working; what could
+// not be committed is carried over to the next Tick.
+func (n *Node) Tick(ctx context.Context, now time.Time) error {
+	if s := now.Unix(); s > n.Second() {
+		n.SetSecond(s)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, tickBudget)
+	defer cancel()
+	fleet := n.fleet(now)
+	errs := []error{n.publish(ctx, now.Unix()-1)}
+	inputs, err := n.judge(ctx, now.Unix()-1-n.cfg.Grace, fleet)
+	result, submitErr := n.control.Submit(ctx, inputs, fleet, now)
+	n.warn(&result)
+	errs = append(errs, err, submitErr, n.look(ctx, now), n.checkpoint(ctx, now))
+	return errors.Join(errs...)
+}
+
+// publish closes every second up to last and publishes its row.
+func (n *Node) publish(ctx context.Context, last int64) error {
+	if last <= n.closed {
+		return nil
+	}
+	drained := n.router.Drain(last)
+	n.counters.AddRouter(last, drained.Lanes, drained.Gates, drained.Sent)
+	closed := n.counters.Close(last)
+	var errs []error
+	for s := max(n.closed+1, last-catchUp); s <= last; s++ {
+		row := &monitor.Row{Replica: n.cfg.Replica, Boot: n.cfg.Boot, Counts: secondOf(closed, s)}
+		if view := n.control.View(); view.Leader != 0 {
+			row.Leader, row.Grants = view.Leader, n.grants
+		}
+		if err := n.cfg.Exchange.Publish(ctx, row); err != nil {
+			errs = append(errs, fmt.Errorf("publish second %d: %w", s, err))
+		}
+	}
+	n.closed = last
+	for _, c := range n.counters.Contradictions() {
+		n.raise(c.Alert())
+	}
+	return errors.Join(errs...)
+}
+
+// secondOf returns the counts of a second, empty if nothing was counted in it.
+func secondOf(closed []monitor.SecondCounts, second int64) monitor.SecondCounts {
+	i, found := slices.BinarySearchFunc(closed, second, func(c monitor.SecondCounts, s int64) int { return int(c.Second - s) })
+	if !found {
+		return monitor.SecondCounts{Second: second}
+	}
+	return closed[i]
+}
+
+// judge sums every second up to last over the replicas and lets the pipeline judge it. A second whose rows cannot be read is
+// left out: no signal is no evidence.
+func (n *Node) judge(ctx context.Context, last int64, fleet *statemachine.Fleet) ([]monitor.Input, error) {
+	var inputs []monitor.Input
+	var errs []error
+	for s := max(n.sealed+1, last-catchUp); s <= last; s++ {
+		rows, err := n.cfg.Exchange.Read(ctx, s)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("read second %d: %w", s, err))
+			continue
+		}
+		sum := monitor.Sum(rows)
+		sum.Second = s
+		n.minute.add(&sum)
+		found := n.pipeline.Observe(&sum, fleet)
+		for _, v := range found.Verdicts {
+			inputs = append(inputs, monitor.Input{Scope: v.Scope, Event: v})
+		}
+		n.steps = map[statemachine.Scope]statemachine.StepEvidence{}
+		for _, e := range found.Steps {
+			n.steps[e.Scope] = e.StepEvidence
+			inputs = append(inputs, monitor.Input{Scope: e.Scope, Event: e.StepEvidence})
+		}
+		for _, a := range found.Alerts {
+			n.raise(a)
+		}
+		n.grant(rows, s, fleet)
+	}
+	n.sealed = max(n.sealed, last)
+	return inputs, errors.Join(errs...)
+}
+
+// grant hands this replica's probe tokens to its router: the leader's own, else those in the leader's row.
+func (n *Node) grant(rows []*monitor.Row, second int64, fleet *statemachine.Fleet) {
+	n.grants = n.pipeline.Grant(rows, n.cfg.Replica, fleet, second)
+	grants := n.grants
+	if n.control.View().Leader == 0 {
+		grants = nil
+		newest := int64(0)
+		for _, r := range rows {
+			if r.Leader > newest {
+				newest, grants = r.Leader, r.Grants
+			}
+		}
+	}
+	for _, g := range grants {
+		if g.Replica == n.cfg.Replica {
+			n.router.Grant(routing.Grant{Scope: g.Scope, Generation: g.Generation, Tokens: g.Tokens, From: second, Until: g.Until, Lift: g.Lift})
+		}
+	}
+}
+
+// warn logs what a person should know of a Submit.
+func (n *Node) warn(r *monitor.Result) {
+	for _, in := range r.Dropped {
+		n.cfg.Logger.Error("a change was given up after five attempts", slog.String("scope", in.Scope.String()))
+	}
+	for _, s := range r.Unfounded {
+		n.cfg.Logger.Error("a cut without evidence was withheld", slog.String("scope", s.String()))
+	}
+}
+
+// raise tells people something that belongs to no change of state. Every replica sees the same; the leader speaks.
+func (n *Node) raise(a statemachine.Alert) {
+	if n.control.View().Leader == 0 {
+		return
+	}
+	n.cfg.Logger.Warn("alert", slog.String("kind", a.Kind), slog.String("scope", a.Scope.String()), slog.String("message", a.Message))
+	n.cfg.OnAlert(a)
+}
+
+// checkpoint saves the windows once a minute, so that a restart knows what it has seen.
+func (n *Node) checkpoint(ctx context.Context, now time.Time) error {
+	store, ok := n.cfg.Ledger.(monitor.Checkpoints)
+	if !ok || n.control.View().Leader == 0 || now.Unix()-n.saved < checkpointEvery {
+		return nil
+	}
+	n.saved = now.Unix()
+	if err := store.SaveCheckpoint(ctx, checkpointName, statemachine.At(now), n.pipeline.Checkpoint()); err != nil {
+		return fmt.Errorf("save checkpoint: %w", err)
+	}
+	return nil
+}
+
+// restore takes back the last checkpoint; without one the windows start empty.
+func (n *Node) restore(ctx context.Context) {
+	store, ok := n.cfg.Ledger.(monitor.Checkpoints)
+	if !ok {
+		return
+	}
+	data, err := store.LoadCheckpoint(ctx, checkpointName)
+	if err == nil && data != nil {
+		err = n.pipeline.Restore(data)
+	}
+	if err != nil {
+		n.cfg.Logger.Warn("windows start empty", slog.Any("error", err))
+	}
+}

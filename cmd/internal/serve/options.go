@@ -1,0 +1,91 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	"github.com/sluice-pay/sluice/server"
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// Defaults of the addresses and directories.
+const (
+	DefaultListen  = "127.0.0.1:7600"
+	DefaultHTTP    = "127.0.0.1:7601"
+	DefaultDataDir = "sluice-data"
+	stopGrace      = 10 * time.Second
+	startTimeout   = 30 * time.Second
+)
+
+// ErrOptions is wrapped by errors about Options.
+var ErrOptions = errors.New("invalid options")
+
+// Options say how one replica runs.
+type Options struct {
+	Environment string // name of the deployment, part of every storage key
+	Replica     string // name of this replica, stable over restarts
+	DataDir     string // of the embedded etcd
+	Listen      string // gRPC address
+	HTTP        string // address of metrics and health; empty = none
+	AddressFile string // written with the addresses in force once requests are taken; empty = none
+	// Catalog is put in force if the ledger holds another one or none; nil keeps the ledger's.
+	Catalog    *configv1.Catalog
+	Identities []server.Identity // empty = anybody who reaches the loopback address
+	Logger     *slog.Logger
+	Ready      func(Addresses) // called once requests are taken; nil = nobody asks
+	NoSync     bool            // leaves out fsync: for demos, a crash of the machine loses data
+}
+
+// Addresses are where a replica listens.
+type Addresses struct {
+	GRPC string `json:"grpc"`
+	HTTP string `json:"http,omitempty"`
+}
+
+// withDefaults fills in what was left out and reports everything that is wrong.
+func (o Options) withDefaults() (Options, error) {
+	if o.Environment == "" {
+		o.Environment = "default"
+	}
+	if o.Replica == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "sluice"
+		}
+		o.Replica = host
+	}
+	if o.Listen == "" {
+		o.Listen = DefaultListen
+	}
+	if o.DataDir == "" {
+		o.DataDir = DefaultDataDir
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	var problems []error
+	for _, f := range []struct{ flag, value string }{{"environment", o.Environment}, {"replica", o.Replica}} {
+		if !statemachine.ValidName(f.value) {
+			problems = append(problems, fmt.Errorf("%w: --%s %q: want 1 to 64 of letters, digits, '.', '_' or '-'", ErrOptions, f.flag, f.value))
+		}
+	}
+	if len(o.Identities) == 0 && !loopback(o.Listen) {
+		problems = append(problems, fmt.Errorf("%w: --listen %s: without --identities only a loopback address is served", ErrOptions, o.Listen))
+	}
+	return o, errors.Join(problems...)
+}
+
+// loopback reports whether an address can be reached from this machine only.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,207 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluice-pay/sluice/cmd/internal/embedded"
+	"github.com/sluice-pay/sluice/cmd/internal/node"
+	"github.com/sluice-pay/sluice/monitor"
+	"github.com/sluice-pay/sluice/monitor/etcdstore"
+	"github.com/sluice-pay/sluice/server"
+)
+
+// Run serves until ctx ends, then stops in order: no new requests, those under way finished, the last second judged, the
+// lead given up, the store closed.
+func Run(ctx context.Context, o Options) error {
+	o, err := o.withDefaults()
+	if err != nil {
+		return err
+	}
+	starting, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	etcd, err := embedded.Start(starting, embedded.Options{Dir: filepath.Join(o.DataDir, "etcd"), Logger: o.Logger, NoSync: o.NoSync})
+	if err != nil {
+		return fmt.Errorf("start the store: %w", err)
+	}
+	r := &replica{o: o, etcd: etcd}
+	return errors.Join(r.run(ctx, starting), etcd.Close())
+}
+
+// replica is one replica while it runs.
+type replica struct {
+	o      Options
+	etcd   *embedded.Server
+	ledger *etcdstore.Ledger
+	node   *node.Node
+	server *server.Server
+}
+
+func (r *replica) run(ctx, starting context.Context) error {
+	boot := uint64(time.Now().UnixNano()) //nolint:gosec // after 1970
+	var err error
+	r.ledger, err = etcdstore.Open(starting, r.etcd.Client(), etcdstore.Options{
+		Environment: r.o.Environment, Replica: r.o.Replica, Boot: boot, Logger: r.o.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("open the ledger: %w", err)
+	}
+	// The loops of the ledger outlive the requests, so that the last second can still be committed.
+	loops, stopLoops := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLoops()
+	var g errgroup.Group
+	g.Go(func() error { r.ledger.Watch(loops); return nil })
+	g.Go(func() error { return r.ledger.Lead(loops) })
+	r.node = node.New(node.Config{
+		Replica: r.o.Replica, Boot: boot, Ledger: r.ledger, Exchange: monitor.NewMemoryExchange(), Logger: r.o.Logger,
+		OnEntry: r.entry, OnAlert: r.alert,
+	})
+	if err := r.node.Start(starting, r.o.Catalog, time.Now()); err != nil {
+		stopLoops()
+		return errors.Join(err, g.Wait())
+	}
+	err = r.serve(ctx)
+	stopLoops()
+	return errors.Join(err, g.Wait())
+}
+
+// serve listens and drives the node until ctx ends.
+func (r *replica) serve(ctx context.Context) error {
+	var err error
+	r.server, err = server.New(server.Config{
+		Replica: r.o.Replica, Router: r.node.Router(), World: r.node, Orders: r.node.Control(), Ledger: r.ledger, Counters: r.node.Counters(),
+		Clock: r.node, Logger: r.o.Logger, Identities: r.o.Identities, AllowAnonymous: len(r.o.Identities) == 0,
+	}, nil)
+	if err != nil {
+		return err
+	}
+	var listen net.ListenConfig
+	lis, err := listen.Listen(ctx, "tcp", r.o.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	at := Addresses{GRPC: lis.Addr().String()}
+	g, gctx := errgroup.WithContext(ctx)
+	if r.o.HTTP != "" {
+		web, err := listen.Listen(ctx, "tcp", r.o.HTTP)
+		if err != nil {
+			return errors.Join(fmt.Errorf("listen: %w", err), lis.Close())
+		}
+		at.HTTP = web.Addr().String()
+		edge := &http.Server{Handler: r.server.HTTP(), ReadHeaderTimeout: 5 * time.Second}
+		g.Go(func() error { return serveHTTP(edge, web) })
+		g.Go(func() error { <-gctx.Done(); return edge.Close() })
+	}
+	g.Go(func() error { return r.server.Serve(lis) })
+	g.Go(func() error { <-gctx.Done(); r.stop(); return nil })
+	g.Go(func() error { r.drive(gctx); return nil })
+	g.Go(func() error { return r.guardStore(gctx) })
+	if err := r.announce(at); err != nil {
+		r.o.Logger.Error("the addresses could not be written", slog.Any("error", err))
+	}
+	return g.Wait()
+}
+
+func serveHTTP(edge *http.Server, l net.Listener) error {
+	if err := edge.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve http: %w", err)
+	}
+	return nil
+}
+
+// stop finishes the requests under way and judges the last second.
+func (r *replica) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
+	r.server.Stop(ctx)
+	if err := r.node.Tick(ctx, time.Now()); err != nil {
+		r.o.Logger.Warn("the last second was not judged", slog.Any("error", err))
+	}
+}
+
+// drive is the one loop by the clock: a Tick at each full second, and a look at the ledger when its head has moved.
+func (r *replica) drive(ctx context.Context) {
+	go r.clock(ctx)
+	timer := time.NewTimer(untilNextSecond(time.Now()))
+	defer timer.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			err = r.node.Tick(ctx, time.Now())
+			timer.Reset(untilNextSecond(time.Now()))
+		case <-r.ledger.Changed():
+			err = r.node.Refresh(ctx, time.Now())
+		}
+		if err != nil && ctx.Err() == nil {
+			r.o.Logger.Warn("the loop goes on after an error", slog.Any("error", err))
+		}
+		r.server.Refresh()
+	}
+}
+
+// clock moves the coarse clock at each full second, however long a Tick takes.
+func (r *replica) clock(ctx context.Context) {
+	timer := time.NewTimer(untilNextSecond(time.Now()))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			now := time.Now()
+			r.node.SetSecond(now.Unix())
+			timer.Reset(untilNextSecond(now))
+		}
+	}
+}
+
+// untilNextSecond is the time until just after the next full second.
+func untilNextSecond(now time.Time) time.Duration {
+	return now.Truncate(time.Second).Add(time.Second + time.Millisecond).Sub(now)
+}
+
+// guardStore ends the replica when its store fails: without it nothing can be decided durably, and a restart may help.
+func (r *replica) guardStore(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-r.etcd.Err():
+		return fmt.Errorf("the store failed: %w", err)
+	}
+}
+
+// announce tells where the replica listens.
+func (r *replica) announce(at Addresses) error {
+	r.o.Logger.Info("serving", slog.String("grpc", at.GRPC), slog.String("http", at.HTTP))
+	if r.o.Ready != nil {
+		r.o.Ready(at)
+	}
+	if r.o.AddressFile == "" {
+		return nil
+	}
+	data, err := json.Marshal(at)
+	if err != nil {
+		return fmt.Errorf("addresses: %w", err)
+	}
+	// Written beside and renamed, so that a reader never sees half of it.
+	if err := os.WriteFile(r.o.AddressFile+".new", data, 0o600); err != nil {
+		return fmt.Errorf("addresses: %w", err)
+	}
+	if err := os.Rename(r.o.AddressFile+".new", r.o.AddressFile); err != nil {
+		return fmt.Errorf("addresses: %w", err)
+	}
+	return nil
+}
