@@ -1,12 +1,15 @@
 package statemachine
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // fullyPlaced is the rest, in payments/s, below which demand counts as placed.
 const fullyPlaced = 1e-9
 
-// searchSteps halve the range of the part that can leave down to a millionth.
-const searchSteps = 20
+// searchSteps halve the range of the part that can leave to far below a millionth.
+const searchSteps = 24
 
 // capacity is what is left of a fleet's declared pools.
 type capacity struct {
@@ -28,29 +31,32 @@ func newCapacity(f *Fleet, o openness, now Instant, p Policy) *capacity {
 			declared = true
 		}
 	}
-	if declared && len(o) > 0 {
-		c.takeRecent(o, now)
+	if recent := o.since(now - Instant(loadWindow/time.Millisecond)); declared && len(recent) > 0 {
+		c.takeRecent(o, recent, now)
 	}
 	return c
 }
 
 // takeRecent places what lately lost its way and is not yet seen in the loads.
-func (c *capacity) takeRecent(o openness, now Instant) {
+func (c *capacity) takeRecent(o openness, recent []matcher, now Instant) {
 	for i := range c.fleet.Lanes {
 		l := &c.fleet.Lanes[i]
-		if l.Demand <= 0 {
-			continue
-		}
-		recent := false
-		for j := range l.Members {
-			part, changed := o.of(&l.Lane, &l.Members[j])
-			recent = recent || part < 1 && now.Sub(changed) < loadWindow
-		}
-		if recent {
+		if l.Demand > 0 && anyCovers(recent, l) {
 			p := placesIn(l, o, &matcher{})
 			c.place(c.left, &p, l.Demand*p.unseen(o, now))
 		}
 	}
+}
+
+func anyCovers(scopes []matcher, l *LaneMembers) bool {
+	for i := range l.Members {
+		for j := range scopes {
+			if scopes[j].covers(&l.Lane, &l.Members[i]) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // unseen is the part of the lane's demand that lost its way within the last minute, weighted by how much of that minute the

@@ -2,7 +2,6 @@ package statemachine
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"time"
 )
@@ -103,7 +102,7 @@ func guardCapacity(f *Fleet, o openness, lanes []places, p Proposal, now Instant
 	if fits {
 		return Ruling{}
 	}
-	least := Share(math.Ceil(share.Fraction() * (1 - c.most(lanes, wish)) * float64(FullShare)))
+	least := ShareOf(share.Fraction() * (1 - c.most(lanes, wish)))
 	reason := fmt.Sprintf("the others cannot carry %s%s", short.lane.Lane, andOthers(short.lanes))
 	if p.Cause == Operator || least > MaxLowered || least >= share {
 		return Ruling{Answer: Refuse, Guard: GuardCapacity, Reason: reason}

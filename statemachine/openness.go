@@ -29,6 +29,18 @@ func opennessOf(f *Fleet) openness {
 	return o
 }
 
+// since lists the scopes that changed after a moment, in no order that matters.
+func (o openness) since(moment Instant) (out []matcher) {
+	for _, list := range o {
+		for i := range list {
+			if list[i].changed > moment {
+				out = append(out, list[i].matcher)
+			}
+		}
+	}
+	return out
+}
+
 // of returns the part of its traffic a member may carry: the least of the shares of all scopes that apply, and the last moment
 // one of them changed.
 func (o openness) of(l *Lane, m *Member) (part float64, changed Instant) {
