@@ -25,6 +25,7 @@ type CommonMode struct {
 	since    int64 // second it began, 0 = not active
 	checked  int64
 	proposed bool
+	cleared  int64 // second it last ended: calm channels are believed at once for a minute
 }
 
 // Active reports whether cuts are withheld.
@@ -64,7 +65,7 @@ func (m *CommonMode) Observe(verdicts []statemachine.Verdict, seen Tallies, f *s
 		m.checked = second
 		if suspects := sickChannels(seen, f, second); !m.ours(suspects, seen, f, second) {
 			ended = max(1, m.since-commonLookBack)
-			m.since = 0
+			m.since, m.cleared = 0, second
 			return []statemachine.Alert{{
 				Kind: "COMMON_MODE_OVER", Severity: statemachine.Info, At: time.Unix(second, 0).UTC(),
 				Message: "unrelated channels no longer fail at once; cuts are possible again",
@@ -160,12 +161,21 @@ func (m *CommonMode) ours(suspects []string, seen Tallies, f *statemachine.Fleet
 		if !joined(others, seen, f, second) {
 			continue
 		}
-		if m.Active() && second-m.since >= commonDoubt && calmMajority(others, seen, f, second) {
+		if m.believes(second) && calmMajority(others, seen, f, second) {
 			continue
 		}
 		return true
 	}
 	return false
+}
+
+// believes reports whether calm channels prove that our side works: a fault of ours may reach one channel after the
+// other within seconds, but not slower.
+func (m *CommonMode) believes(second int64) bool {
+	if m.Active() {
+		return second-m.since >= commonDoubt
+	}
+	return m.cleared != 0 && second-m.cleared < commonPropose
 }
 
 // unrelated are the channels with evidence that share no failure domain with a channel.

@@ -115,17 +115,22 @@ func floor(item statemachine.Scope, f *statemachine.Fleet) int64 {
 // follow restarts the items that a change of state concerns.
 func (h *History) follow(f *statemachine.Fleet) {
 	for scope, st := range f.States {
-		old, known := h.marks[scope]
-		is := mark{st.Generation, st.After, st.Phase}
-		if known && old == is {
+		old, is := h.marks[scope], mark{st.Generation, st.After, st.Phase} // never seen is never touched
+		if old == is {
 			continue
 		}
 		h.marks[scope] = is
-		life := !known && st.After > 0 || known && old.generation != is.generation
+		life := old.generation != is.generation
 		closed := life && (st.Phase == statemachine.Disabled || st.Phase == statemachine.Ramping && old.phase == statemachine.Healthy)
 		for item, s := range h.items {
-			if item == scope || life && inside(item, scope, f) || closed && overlap(scope, item, f) {
-				s.points, s.floor = s.points[:0], max(s.floor, st.After)
+			if !overlap(scope, item, f) {
+				continue
+			}
+			if item == scope || life && inside(item, scope, f) || closed {
+				s.points = s.points[:0]
+			}
+			if item == scope || life {
+				s.floor = max(s.floor, st.After)
 			}
 		}
 	}

@@ -138,13 +138,15 @@ func explainsAll(set []suspect, verdicts []statemachine.Verdict, seen Tallies, f
 	return true
 }
 
-// explains reports whether the item no longer fails without what the set contributed to it. Where only bounds are known
-// (an instrument and an account cross; how much they share was not counted) the set gets the benefit of the doubt.
+// explains reports whether the item no longer fails without what the set contributed to it. What an instrument and an
+// account that cross have in common was not counted: the set gets the benefit of the doubt, for as many failures as the
+// rest of the channel does not account for.
 func explains(set []suspect, v statemachine.Verdict, seen Tallies, f *statemachine.Fleet) bool {
 	from, to := v.Evidence.From, v.Evidence.To
 	whole := seen.Over(v.Scope, from, to)
 	answered, bad := whole.Weighted()
 	without, badWithout, parts := answered, bad, 0
+	elsewhere := failuresOutside(set, v.Scope.Channel, from, to, seen)
 	for _, s := range set {
 		if inside(v.Scope, s.v.Scope, f) {
 			return true
@@ -157,7 +159,8 @@ func explains(set []suspect, v statemachine.Verdict, seen Tallies, f *statemachi
 		if inside(s.v.Scope, v.Scope, f) {
 			parts++
 		} else {
-			n, b = min(b, bad), min(b, bad)
+			b = min(b, max(0, bad-elsewhere))
+			n = b
 		}
 		without, badWithout = without-n, badWithout-b
 	}
@@ -166,6 +169,18 @@ func explains(set []suspect, v statemachine.Verdict, seen Tallies, f *statemachi
 		return false // several parts fail and nothing shows that the rest does not: it is the item itself
 	}
 	return !stillFails(without, badWithout, v, f)
+}
+
+// failuresOutside is how many failures of the channel the set certainly does not hold.
+func failuresOutside(set []suspect, channel string, from, to int64, seen Tallies) float64 {
+	t := seen.Over(statemachine.ChannelScope(channel), from, to)
+	_, rest := t.Weighted()
+	for _, s := range set {
+		t := seen.Over(s.v.Scope, from, to)
+		_, b := t.Weighted()
+		rest -= b
+	}
+	return max(0, rest)
 }
 
 // stillFails applies the verdict's own threshold to the rest, with two failures as the least: the verdict had enough

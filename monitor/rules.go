@@ -26,7 +26,7 @@ const z99 = 2.3263478740408408
 // WilsonLower is the lower end of the one-sided 99 % confidence interval of a rate of bad out of n (Wilson 1927),
 // 0 without results.
 func WilsonLower(bad, n float64) float64 {
-	if n <= 0 {
+	if n <= 0 || bad <= 0 {
 		return 0
 	}
 	p := min(1, bad/n)
