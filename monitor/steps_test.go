@@ -1,0 +1,264 @@
+package monitor
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// gate is what the routers counted of a scope in a second.
+func gate(s statemachine.Scope, generation uint64, step, wouldBe, sent, routers uint32) GateSum {
+	return GateSum{GateCount: statemachine.GateCount{Scope: s, Generation: generation, Step: step, WouldBe: wouldBe, Sent: sent}, Routers: routers}
+}
+
+func TestStepsGatherTheRunningStepAlone(t *testing.T) {
+	f, s := fleetOf("c1:d1", "c2:d1"), NewSteps()
+	scope := statemachine.InstrumentScope("c1", bank("ICBC"))
+	st := put(f, scope, statemachine.Ramping, 3, 100)
+	st.Step = 2
+	f.States[scope] = st
+	second := t0
+	feed := func(revision int64, g GateSum, flows ...flow) ScopeEvidence {
+		second++
+		sum := sumOf(second, revision, flows...)
+		sum.Gates = []GateSum{g}
+		s.Observe(sum, f)
+		e := s.Evidence(f)
+		if len(e) != 1 || e[0].Scope != scope {
+			t.Fatalf("evidence %+v, want one of %s", e, scope)
+		}
+		return e[0]
+	}
+	ramp := flow{channel: "c1", bank: "ICBC", good: 3, bad: 1, kind: statemachine.KindRamp}
+	e := feed(100, gate(scope, 3, 2, 40, 4, 2), ramp)
+	if e.Answered != 0 || e.WouldBe != 40 || e.Sent != 4 {
+		t.Errorf("a second counted under the table the step was decided against: %+v, want gates alone", e.StepEvidence)
+	}
+	e = feed(101, gate(scope, 3, 1, 7, 7, 1), ramp)
+	if e.WouldBe != 40 || e.Sent != 4 {
+		t.Errorf("gates of another step were taken: %+v", e.StepEvidence)
+	}
+	if e.Answered != 4 || e.Bad != 1 || e.Generation != 3 || e.Step != 2 || e.Evidence.From != second {
+		t.Errorf("results of the step: %+v", e.StepEvidence)
+	}
+	e = feed(101, gate(scope, 3, 2, 10, 5, 1), flow{channel: "c1", bank: "ICBC", good: 9}, flow{channel: "c1", bank: "CCB", good: 9, kind: statemachine.KindRamp})
+	if e.Answered != 4 {
+		t.Errorf("normal traffic or another bank's ramp was taken: %+v", e.StepEvidence)
+	}
+	if e.PerSecond != 19 || e.Routers != 2 { // 57 in three seconds
+		t.Errorf("%g would-be payments a second by %d routers, want 19 by 2", e.PerSecond, e.Routers)
+	}
+	st.Step, st.After = 3, 102
+	f.States[scope] = st
+	e = feed(103, gate(scope, 3, 3, 10, 2, 1))
+	if e.Answered != 0 || e.WouldBe != 10 || e.Sent != 2 || e.PerSecond != 67.0/4 {
+		t.Errorf("a new step: %+v, want its own gates and the demand of the minute", e.StepEvidence)
+	}
+}
+
+func TestStepsSettle(t *testing.T) {
+	f, s := fleetOf("c1"), NewSteps()
+	scope := statemachine.ChannelScope("c1")
+	put(f, scope, statemachine.Ramping, 3, 0)
+	feed := func(second int64, sent uint32, flows ...flow) uint64 {
+		sum := sumOf(second, 5, flows...)
+		sum.Gates = []GateSum{gate(scope, 3, 0, sent, sent, 1)}
+		s.Observe(sum, f)
+		return s.Evidence(f)[0].Settled
+	}
+	if got := feed(t0, 10); got != 0 {
+		t.Errorf("%d of 10 attempts just sent are settled, want none", got)
+	}
+	if got := feed(t0+1, 0, flow{channel: "c1", bank: "ICBC", good: 4, kind: statemachine.KindRamp}); got != 4 {
+		t.Errorf("%d settled, want the 4 answered", got)
+	}
+	if got := feed(t0+delayUnknown, 2); got != 10 {
+		t.Errorf("%d settled, want the 10 older than the delay", got)
+	}
+	learned := sumOf(t0+delayUnknown+1, 5, flow{channel: "c1", bank: "ICBC", good: 200})
+	learned.Items[0].Ages[2] = 200
+	s.Observe(learned, f)
+	if got := s.delays.p99("c1"); got != 3 {
+		t.Errorf("learned delay %d s, want 3", got)
+	}
+}
+
+func TestStepsOfADomainSumItsChannels(t *testing.T) {
+	f, s := fleetOf("c1:d1", "c2:d1", "c3"), NewSteps()
+	scope := statemachine.DomainScope("d1")
+	put(f, scope, statemachine.Ramping, 3, 1)
+	put(f, statemachine.InstrumentScope("c2", bank("ICBC")), statemachine.Ramping, 1, 1)
+	s.Observe(sumOf(t0, 5, flow{channel: "c1", bank: "CCB", good: 2, bad: 1}, flow{channel: "c1", bank: "ICBC", good: 1, kind: statemachine.KindRamp},
+		flow{channel: "c2", bank: "CCB", good: 3}, flow{channel: "c2", bank: "ICBC", bad: 9, kind: statemachine.KindRamp},
+		flow{channel: "c3", bank: "CCB", bad: 9}), f)
+	e := s.Evidence(f)[0]
+	if e.Scope != scope || e.Answered != 7 || e.Bad != 1 {
+		t.Errorf("%s: %g bad of %g, want 1 of 7: c1 and c2 without the ramp of c2's own bank", e.Scope, e.Bad, e.Answered)
+	}
+}
+
+func TestPipelineJudgesStepsExceptInCommonMode(t *testing.T) {
+	scope := statemachine.InstrumentScope("c1", bank("ICBC"))
+	relapse := flow{channel: "c1", bank: "ICBC", bad: 3, kind: statemachine.KindRamp}
+	f, p := fleetOf("c1", "c2", "c3", "c4"), NewPipeline(NewWindows())
+	put(f, scope, statemachine.Ramping, 3, 0)
+	got := p.Observe(sumOf(t0, 5, append(calmFlows("c2", "c3", "c4"), relapse)...), f)
+	if len(got.Steps) != 1 || got.Steps[0].Judgement != statemachine.Failed {
+		t.Fatalf("steps %+v, want one that failed", got.Steps)
+	}
+	if kind, err := Recompute(got.Steps[0].Evidence); kind != statemachine.Failing || err != nil {
+		t.Errorf("the relapse recomputes to %s, %v", kind, err)
+	}
+	f, p = fleetOf("c1", "c2", "c3", "c4"), NewPipeline(NewWindows())
+	put(f, scope, statemachine.Ramping, 3, 0)
+	play(p, f, t0, 5, allBad("c2", "c3", "c4")...)
+	got = p.Observe(sumOf(t0+5, 5, append(allBad("c2", "c3", "c4"), relapse)...), f)
+	if !got.CommonMode || got.Steps[0].Judgement != statemachine.Gathering {
+		t.Errorf("common mode %t, judgement %s: our own fault must not look like a relapse", got.CommonMode, got.Steps[0].Judgement)
+	}
+	for i := range int64(20) {
+		got = p.Observe(sumOf(t0+6+i, 5, append(calmFlows("c2", "c3", "c4"), flow{channel: "c1", bank: "ICBC", good: 1, kind: statemachine.KindRamp})...), f)
+		if got.Steps[0].Judgement == statemachine.Failed {
+			t.Fatalf("%d s after it the failures of our own fault fail the step", i)
+		}
+	}
+	if got.CommonMode || got.Steps[0].Judgement != statemachine.Passed {
+		t.Errorf("twenty seconds later: common mode %t, %s, want the step passed", got.CommonMode, got.Steps[0].Judgement)
+	}
+}
+
+func TestDemandOfTheLastMinute(t *testing.T) {
+	d := NewDemand()
+	lane := statemachine.Lane{Entity: "e1", Business: statemachine.Collect, Instrument: bank("ICBC")}
+	f := &statemachine.Fleet{
+		Lanes: []statemachine.LaneMembers{
+			{Lane: lane, Members: []statemachine.Member{{Channel: "c1", Account: "a1", Pools: []int{0, 1}}, {Channel: "c1", Account: "a2", Pools: []int{0}}}},
+			{Lane: statemachine.Lane{Entity: "e2"}, Members: []statemachine.Member{{Channel: "c1", Account: "a1", Pools: []int{0, 1}}}},
+		},
+		Pools: []statemachine.Pool{{Name: "shared"}, {Name: "a1"}},
+	}
+	second := func(at int64, decisions, a1, a2 uint32) {
+		sum := &SecondCounts{Second: at, Lanes: []statemachine.LaneCount{{Lane: lane, Decisions: decisions, Refused: 1}}}
+		for account, n := range map[string]uint32{"a1": a1, "a2": a2} {
+			c := ItemCounts{Item: statemachine.AccountScope("c1", account)}
+			c.Sent[statemachine.KindNormal], c.Sent[statemachine.KindRamp] = n-1, 1
+			sum.Items = append(sum.Items, c)
+		}
+		d.Observe(sum)
+		d.Fill(f)
+	}
+	for i := range int64(10) {
+		second(t0+i, 9, 4, 2)
+	}
+	if f.Lanes[0].Demand != 10 || f.Pools[0].Load != 6 || f.Pools[1].Load != 4 {
+		t.Errorf("after ten seconds: demand %g, loads %+v, want 10, 6 and 4", f.Lanes[0].Demand, f.Pools)
+	}
+	for i := range int64(60) {
+		second(t0+10+i, 19, 8, 2)
+	}
+	if f.Lanes[0].Demand != 20 || f.Pools[0].Load != 10 || f.Lanes[1].Demand != 0 {
+		t.Errorf("a minute later: demand %g, loads %+v, want 20 and 10", f.Lanes[0].Demand, f.Pools)
+	}
+	d.Observe(&SecondCounts{Second: t0 + 200})
+	d.Fill(f)
+	if f.Lanes[0].Demand != 0 || f.Pools[0].Load != 0 {
+		t.Errorf("after two silent minutes: demand %g, loads %+v, want 0", f.Lanes[0].Demand, f.Pools)
+	}
+}
+
+// probe plays a router with steady would-be traffic that uses every token at once, or none, and returns the tokens it got.
+func probe(f *statemachine.Fleet, scope statemachine.Scope, perSecond float64, length int64, use bool) (sent uint64, tokens []Grant) {
+	g := NewGrants()
+	var used uint64
+	due := 0.0
+	for second := t0; second < t0+length; second++ {
+		row := &Row{Replica: "r1", Counts: SecondCounts{Second: second}}
+		due += perSecond
+		wouldBe := uint32(due)
+		due -= float64(wouldBe)
+		now := uint32(0)
+		for _, token := range g.Current() {
+			if use && token.Tokens > used && token.Until >= second && (wouldBe > 0 || token.Lift) {
+				now++
+				used++
+			}
+		}
+		row.Counts.Gates = []GateSum{gate(scope, 3, 0, wouldBe, now, 1)}
+		g.Observe([]*Row{row}, "r1", f, second)
+		for _, token := range g.Current() {
+			if len(tokens) == 0 || tokens[len(tokens)-1] != token {
+				tokens = append(tokens, token)
+			}
+		}
+	}
+	return used, tokens
+}
+
+func TestGrants(t *testing.T) {
+	scope := statemachine.ChannelScope("c1")
+	f := fleetOf("c1")
+	f.Default.ProbeInterval, f.Default.ProbeBudget = 2*time.Second, statemachine.ShareOf(0.12)
+	put(f, scope, statemachine.Probing, 3, 0)
+	tests := []struct {
+		name      string
+		perSecond float64
+		length    int64
+		min, max  uint64
+	}{
+		{"busy: one an interval", 100, 60, 15, 30},
+		{"medium: within the budget", 2, 120, 20, 30},
+		{"quiet: within the budget and a trickle", 0.1, 600, 5, 18},
+		{"silent: lifted, so that it does not stay closed", 0, 600, 8, 11},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			sent, tokens := probe(f, scope, tt.perSecond, tt.length, true)
+			if sent < tt.min || sent > tt.max {
+				t.Errorf("%d probes, want %d to %d", sent, tt.min, tt.max)
+			}
+			if last := tokens[len(tokens)-1]; last.Lift != (tt.perSecond < 0.5) {
+				t.Errorf("lift %t at %g payments a second", last.Lift, tt.perSecond)
+			}
+		})
+	}
+}
+
+func TestGrantsLapseWithoutPilingUp(t *testing.T) {
+	scope := statemachine.ChannelScope("c1")
+	f := fleetOf("c1")
+	put(f, scope, statemachine.Probing, 3, 0)
+	_, tokens := probe(f, scope, 100, 60, false)
+	if len(tokens) < 2 {
+		t.Fatalf("%d tokens in a minute, want new ones after the old have lapsed", len(tokens))
+	}
+	for _, g := range tokens {
+		if g.Tokens != 1 {
+			t.Errorf("%d tokens are usable though none was used, want one", g.Tokens)
+		}
+	}
+}
+
+func TestGrantsGoToTheReplicaWithTheTraffic(t *testing.T) {
+	scope := statemachine.ChannelScope("c1")
+	f, p := fleetOf("c1"), NewPipeline(NewWindows())
+	st := put(f, scope, statemachine.Probing, 3, 0)
+	rows := []*Row{
+		{Replica: "r1", Counts: SecondCounts{Second: t0, Gates: []GateSum{gate(scope, 3, 0, 1, 0, 1)}}},
+		{Replica: "r2", Counts: SecondCounts{Second: t0, Gates: []GateSum{gate(scope, 3, 0, 9, 0, 1)}}},
+	}
+	got := p.Grant(rows, "r1", f, t0)
+	if len(got) != 1 || got[0].Replica != "r2" || got[0].Scope != scope || got[0].Generation != 3 || got[0].Until <= t0 {
+		t.Errorf("grants %+v, want one token for r2", got)
+	}
+	st.Phase, st.Generation = statemachine.Ramping, 4
+	f.States[scope] = st
+	if got := p.Grant(rows, "r1", f, t0+1); len(got) != 0 {
+		t.Errorf("grants %+v after probing ended", got)
+	}
+	st.Phase, st.Generation, st.Hold = statemachine.Probing, 5, statemachine.Override{Since: 1}
+	f.States[scope] = st
+	if got := p.Grant(rows, "r1", f, t0+2); len(got) != 0 {
+		t.Errorf("grants %+v though an operator holds the scope", got)
+	}
+}
