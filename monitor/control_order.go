@@ -16,10 +16,13 @@ type OrderRequest struct {
 	Scopes       []statemachine.Scope
 	Order        statemachine.Order
 	RequestID    string   // repeating it answers what the first did; empty = none
-	Etag         int64    // VersionedState.Modified the operator saw, the greatest of several scopes; 0 = not compared
+	Etag         int64    // VersionedState.Modified the operator saw, the greatest of several scopes, Unwritten if none was written yet; 0 = not compared
 	Overrides    []string // guards the operator overrides by name
 	ValidateOnly bool     // say what would happen, change nothing
 }
+
+// Unwritten is the OrderRequest.Etag of an operator who saw scopes without any stored state.
+const Unwritten int64 = -1
 
 // RefusedError says which guard refuses an order on which scope. It wraps ErrRefused.
 type RefusedError struct {
@@ -113,7 +116,7 @@ func (q *OrderRequest) fits(view *View, scopes []statemachine.Scope) error {
 			newest = max(newest, view.States[i].Modified)
 		}
 	}
-	if newest != q.Etag {
+	if newest != max(q.Etag, 0) {
 		return fmt.Errorf("%w: etag %d, now %d", ErrStaleEtag, q.Etag, newest)
 	}
 	return nil
