@@ -1,0 +1,137 @@
+package server
+
+import (
+	"github.com/cespare/xxhash/v2"
+
+	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/monitor"
+	"github.com/sluice-pay/sluice/routing"
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// Ingest takes reports in: it checks them, gives them their meaning and their place, and counts them. Every delivery is booked,
+// refused ones too. It has no clock and is safe for concurrent use.
+type Ingest struct {
+	router   Router
+	counters *monitor.Counters
+}
+
+// NewIngest returns an ingest that resolves reports against the router's table.
+func NewIngest(r Router, c *monitor.Counters) *Ingest { return &Ingest{router: r, counters: c} }
+
+// ReporterID is the fingerprint of a reporter's name; 0 for none.
+func ReporterID(name string) uint64 {
+	if name == "" {
+		return 0
+	}
+	return xxhash.Sum64String(name)
+}
+
+// Report counts one report received in a second (Unix). A report that is refused is booked as rejected, and the error says
+// which field is wrong and what would be right.
+func (in *Ingest) Report(m *sluicev1.Report, reporter uint64, second int64) (monitor.Disposition, error) {
+	var r monitor.Report
+	if err := resolve(in.router.Table(), m, reporter, second, &r); err != nil {
+		in.counters.Reject()
+		return monitor.RejectedIn, err
+	}
+	return in.counters.Count(&r, second), nil
+}
+
+// Counts is the number of reports by what became of them.
+type Counts [monitor.Late + 1]uint32
+
+// Batch is the memory of Reports, to be used again.
+type Batch struct {
+	reports      []monitor.Report
+	dispositions []monitor.Disposition
+}
+
+// Reports counts a batch received in a second under one lock. Each report that is refused is booked as rejected and handed to
+// refuse with its index; the others count.
+func (in *Ingest) Reports(ms []*sluicev1.Report, reporter uint64, second int64, b *Batch, refuse func(index int, err error)) Counts {
+	table := in.router.Table()
+	var counts Counts
+	b.reports = b.reports[:0]
+	for i, m := range ms {
+		b.reports = append(b.reports, monitor.Report{})
+		if err := resolve(table, m, reporter, second, &b.reports[len(b.reports)-1]); err != nil {
+			b.reports = b.reports[:len(b.reports)-1]
+			in.counters.Reject()
+			counts[monitor.RejectedIn]++
+			refuse(i, err)
+		}
+	}
+	for len(b.dispositions) < len(b.reports) {
+		b.dispositions = append(b.dispositions, 0)
+	}
+	in.counters.CountAll(b.reports, second, b.dispositions[:len(b.reports)])
+	for _, d := range b.dispositions[:len(b.reports)] {
+		counts[d]++
+	}
+	return counts
+}
+
+// resolve fills r from a report, or says what is wrong with it. It allocates nothing for a good one.
+func resolve(t *routing.Table, m *sluicev1.Report, reporter uint64, second int64, r *monitor.Report) error {
+	if err := checkReport(m); err != nil {
+		return reportFault(err, m)
+	}
+	if field := cardInReport(m); field != "" {
+		return cardRefused(field)
+	}
+	if t == nil {
+		return noTable()
+	}
+	meaning, err := t.Plan().Interpret(m.GetChannel(), statemachine.Outcome(m.GetOutcome()), m.GetRawCode())
+	if err != nil {
+		return err
+	}
+	if meaning.Outcome == statemachine.NetworkFailed && m.GetRequestWritten() {
+		return requestWritten("raw_code")
+	}
+	decided, age := decisionOf(m, t.Revision().Epoch, second)
+	at, err := t.Attribute(m.GetChannel(), m.GetAccount(), statemachine.BusinessType(m.GetBusinessType()),
+		instrument(m.GetMethod(), m.GetBank(), m.GetCardType()), decided)
+	if err != nil {
+		return err
+	}
+	reason := m.GetReason()
+	if reason == "" {
+		reason = m.GetRawCode()
+	}
+	*r = monitor.Report{
+		Attempt: xxhash.Sum64String(m.GetAttemptId()), Items: at.Items, Kinds: at.Kinds,
+		Outcome: meaning.Outcome, Coded: meaning.Coded, Final: m.GetFinality() == sluicev1.Finality_FINALITY_FINAL,
+		Reason: reason, LatencyMillis: m.GetLatencyMs(), Age: age, Payer: m.GetPayerKey(),
+		Payment: xxhash.Sum64String(m.GetPaymentId()), Reporter: reporter, Revision: t.Revision().Revision,
+	}
+	for i := range r.Evidence {
+		r.Evidence[i] = at.Evidence
+	}
+	return nil
+}
+
+// decisionOf returns the table revision that a report's attempt was decided under and the decision's age in seconds; 0 and
+// NoAge without a decision, or for one of another epoch, whose revisions mean nothing here.
+func decisionOf(m *sluicev1.Report, epoch uint64, second int64) (revision int64, age int32) {
+	var id routing.DecisionID
+	var err error
+	if m.GetDecisionId() != "" {
+		id, err = routing.ParseDecisionID(m.GetDecisionId())
+	} else {
+		id, _, err = routing.ParseAttemptID(m.GetAttemptId())
+	}
+	if err != nil || id.Epoch != epoch {
+		return 0, monitor.NoAge
+	}
+	return id.Revision, int32(min(max(second-id.Second, 0), 1<<30)) //nolint:gosec // bounded just now
+}
+
+// reportFault adds the reason of its own that a written NETWORK_FAILED has.
+func reportFault(err *routing.FieldError, m *sluicev1.Report) error {
+	if err.Want == wantNothingWritten && m.GetRequestWritten() {
+		return requestWritten(err.Field)
+	}
+	return err
+}

@@ -1,0 +1,79 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// because says in one sentence why a scope is as it is.
+func (v *viewer) because(st statemachine.State) string {
+	text := ""
+	switch {
+	case st.Suspend.Set():
+		text = "suspended by " + st.Suspend.Author + ": " + st.Suspend.Reason
+	case st.Off.Set():
+		text = "switched off by " + st.Off.Author + ": " + st.Off.Reason
+	case st.OnNow.Set():
+		text = "switched on fully by " + st.OnNow.Author + ": " + st.OnNow.Reason
+	case st.Hold.Set():
+		text = "held by " + st.Hold.Author + ": " + st.Hold.Reason
+	}
+	if i := v.incidents[st.Incident]; st.Incident != "" && i != nil {
+		if text != "" {
+			text += "; "
+		}
+		text += i.Evidence.Explanation
+		if st.Answer != "" {
+			text += "; automation does not act: " + st.Answer
+		}
+	}
+	if text == "" && st.CutBy == statemachine.Operator && st.Phase != statemachine.Healthy {
+		text = "coming back after an operator's order"
+	}
+	return text
+}
+
+// next says what comes next, and when at the earliest; never for a state that nothing will move.
+func (v *viewer) next(st statemachine.State) (string, statemachine.Instant) {
+	policy := v.Fleet.Policy(st.Scope.Channel)
+	switch {
+	case st.Suspend.Set():
+		return "stays closed until an approver lifts it", 0
+	case st.Off.Set():
+		return "probes begin when the order expires or is released", st.Off.Until
+	case st.OnNow.Set():
+		return "automation takes over, on probation, when the order expires or is released", st.OnNow.Until
+	case st.Hold.Set():
+		return "automation goes on when the hold expires or is released", st.Hold.Until
+	}
+	switch st.Phase {
+	case statemachine.Disabled:
+		if policy.Level != statemachine.LevelFull {
+			return "stays closed until people open it: automation may not", 0
+		}
+		return "probes begin when the cool-down is over", st.CoolUntil
+	case statemachine.Probing:
+		return fmt.Sprintf("%g good results of probes begin the ramp", policy.ProbeEvidence), 0
+	case statemachine.Ramping:
+		return v.nextStep(st, policy)
+	case statemachine.Healthy:
+	}
+	if st.Incident != "" {
+		return "the incident is closed once the fault is over", st.Probation
+	}
+	return "", 0
+}
+
+func (v *viewer) nextStep(st statemachine.State, policy statemachine.Policy) (string, statemachine.Instant) {
+	at := st.StepSince.Add(policy.Dwell)
+	if st.Kind == statemachine.Degraded {
+		return "the share grows when results are back at the old baseline", at
+	}
+	if st.Share >= statemachine.FullShare {
+		return fmt.Sprintf("healthy after %s and %g good results at full share", policy.Dwell.Round(time.Second), policy.StepEvidence), at
+	}
+	next := statemachine.ShareOf(st.Share.Fraction() * policy.Factor)
+	return fmt.Sprintf("share %s after %s and %g good results of this step", next, policy.Dwell.Round(time.Second), policy.StepEvidence), at
+}

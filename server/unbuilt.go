@@ -1,0 +1,46 @@
+package server
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+)
+
+// What is declared but not built yet answers UNIMPLEMENTED with the reason NOT_BUILT_YET.
+
+// StreamResults is not built yet: use ReportResults.
+func (r *routingService) StreamResults(grpc.BidiStreamingServer[sluicev1.StreamResultsRequest, sluicev1.StreamResultsResponse]) error {
+	return notBuilt("StreamResults (use ReportResults)")
+}
+
+// GetSnapshot is not built yet.
+func (r *routingService) GetSnapshot(context.Context, *sluicev1.GetSnapshotRequest) (*sluicev1.GetSnapshotResponse, error) {
+	return nil, notBuilt("GetSnapshot")
+}
+
+// WatchSnapshot is not built yet.
+func (r *routingService) WatchSnapshot(*sluicev1.WatchSnapshotRequest, grpc.ServerStreamingServer[sluicev1.WatchSnapshotResponse]) error {
+	return notBuilt("WatchSnapshot")
+}
+
+// QuerySeries is not built yet.
+func (c *channelService) QuerySeries(context.Context, *sluicev1.QuerySeriesRequest) (*sluicev1.QuerySeriesResponse, error) {
+	return nil, notBuilt("QuerySeries")
+}
+
+// ApplyCatalog is not built yet: start the server with the new file.
+func (c *catalogService) ApplyCatalog(context.Context, *sluicev1.ApplyCatalogRequest) (*sluicev1.ApplyCatalogResponse, error) {
+	return nil, notBuilt("ApplyCatalog")
+}
+
+// ListCatalogRevisions is not built yet.
+func (c *catalogService) ListCatalogRevisions(context.Context, *sluicev1.ListCatalogRevisionsRequest) (*sluicev1.ListCatalogRevisionsResponse, error) {
+	return nil, notBuilt("ListCatalogRevisions")
+}
+
+// RollbackCatalog is not built yet.
+func (c *catalogService) RollbackCatalog(context.Context, *sluicev1.RollbackCatalogRequest) (*sluicev1.RollbackCatalogResponse, error) {
+	return nil, notBuilt("RollbackCatalog")
+}
