@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+func (a *app) newWhy() *cobra.Command {
+	return a.client(&cobra.Command{
+		Use:   "why INCIDENT|SCOPE|CHANNEL|DECISION|PAYMENT",
+		Short: "Tell why something is as it is",
+		Long: `Tell the story of an incident, how a scope or channel came to be as it is, or why a payment was routed as it
+was (by the id of a decision, an attempt or a payment).
+
+` + scopeHelp,
+		Example: "  sluice why alipay/bank=ICBC\n  sluice why 5f0c3a9d2b417e68",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.why(cmd.Context(), args[0])
+		},
+	})
+}
+
+// why finds out what is asked for. A text with `=` is a scope; anything else is looked for as an incident, a channel, a
+// decision and a payment, in that order.
+func (a *app) why(ctx context.Context, what string) error {
+	if err := a.checkFormat(); err != nil {
+		return err
+	}
+	var scope *sluicev1.Scope
+	if strings.Contains(what, "=") {
+		var err error
+		if scope, err = parseScope(what); err != nil {
+			return err
+		}
+	}
+	conn, err := a.connect()
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // Nothing is left to send.
+	ctx, cancel := a.waiting(ctx)
+	defer cancel()
+	if scope != nil {
+		return a.whyScope(ctx, conn, scope)
+	}
+	decision, _, _ := strings.Cut(what, "/") // an attempt id is that of its decision and a rank
+	var unbuilt error
+	for _, try := range []func() error{
+		func() error { return a.whyIncident(ctx, conn, what) },
+		func() error { return a.whyChannel(ctx, conn, what) },
+		func() error {
+			return a.whyDecision(ctx, conn, &sluicev1.ExplainRouteRequest{Subject: &sluicev1.ExplainRouteRequest_DecisionId{DecisionId: decision}})
+		},
+		func() error {
+			return a.whyDecision(ctx, conn, &sluicev1.ExplainRouteRequest{Subject: &sluicev1.ExplainRouteRequest_PaymentId{PaymentId: what}})
+		},
+	} {
+		err := try()
+		switch codeOf(err) { //nolint:exhaustive // The rest is an answer.
+		case codes.NotFound, codes.InvalidArgument:
+		case codes.Unimplemented:
+			unbuilt = err
+		default:
+			return err
+		}
+	}
+	if unbuilt != nil {
+		return unbuilt
+	}
+	return helpedError{
+		fmt.Errorf("no incident, channel, decision or payment is called %q, or it is no longer kept", what),
+		[]string{"sluice incidents                 # lists what is kept", "sluice channels                  # lists the channels"},
+	}
+}
+
+func codeOf(err error) codes.Code {
+	if s, ok := rpcStatus(err); ok {
+		return s.Code()
+	}
+	if err == nil {
+		return codes.OK
+	}
+	return codes.Unknown
+}
+
+func (a *app) whyIncident(ctx context.Context, conn grpc.ClientConnInterface, id string) error {
+	reply, err := sluicev1.NewIncidentServiceClient(conn).GetIncident(ctx, &sluicev1.GetIncidentRequest{IncidentId: id})
+	if err != nil {
+		return fmt.Errorf("incident %s: %w", id, err)
+	}
+	return a.show(reply, func(v view) string { return v.incidentText(reply) })
+}
+
+func (a *app) whyDecision(ctx context.Context, conn grpc.ClientConnInterface, request *sluicev1.ExplainRouteRequest) error {
+	reply, err := sluicev1.NewRoutingServiceClient(conn).ExplainRoute(ctx, request)
+	if err != nil {
+		return fmt.Errorf("explain: %w", err)
+	}
+	return a.show(reply, func(v view) string { return v.decisionText(reply) })
+}
+
+func (a *app) whyChannel(ctx context.Context, conn grpc.ClientConnInterface, channel string) error {
+	if !statemachine.ValidName(channel) {
+		return statusError(codes.NotFound, "no such channel")
+	}
+	return a.whyScope(ctx, conn, &sluicev1.Scope{Name: channel})
+}
