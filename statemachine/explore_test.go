@@ -1,9 +1,11 @@
 package statemachine
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,8 +35,8 @@ type node struct {
 }
 
 // key is the node with times in grains relative to now and without what does not matter to Step.
-func (n node) key() node {
-	k := n
+func (n *node) key() node {
+	k := *n
 	s := &k.state
 	for _, i := range []*Instant{
 		&s.StepSince, &s.CoolUntil, &s.Probation, &s.Cuts[0], &s.Cuts[1],
@@ -89,31 +91,41 @@ func walkEvents(s State, now time.Time) []Event {
 }
 
 // next takes one step of the walk and checks it.
-func (n node) next(e Event, p Policy, now time.Time, moves map[string]int) (node, error) {
+func (n *node) next(e Event, p Policy, now time.Time, moves map[string]int) (node, error) {
 	to, effects := Step(n.state, e, p, now)
 	if err := (&watcher{}).see(n.state, e, to, effects, p, now); err != nil {
 		return node{}, err
 	}
-	m := node{state: to, now: now, entries: n.entries, reused: n.reused && to.Generation == n.state.Generation}
 	if move := moveOf(n.state, e, to); move != "" {
 		moves[move]++
 	}
-	if n.state.Incident == "" && to.Incident != "" && n.reused {
-		return m, fmt.Errorf("01: a second incident with the id of the first\nfrom %+v\nby %+v", n.state, e)
-	}
-	if n.state.Incident != "" && to.Incident == "" && n.state.Incident == IncidentID(n.state.Scope, to.Generation) {
-		m.reused = true
-	}
-	if o, ok := e.(Order); ok && to != n.state && (o.Action == ActionOn || o.Action == ActionOnNow) {
-		m.entries = 0
-	}
-	if to.Phase == Disabled && (n.state.Phase == Healthy || n.state.Phase == Ramping) {
-		if n.entries == 2 && n.state.oscillating(At(now)) != 0 {
-			return m, fmt.Errorf("17: a third automatic cut within ten minutes\nfrom %+v\nby %+v", n.state, e)
-		}
-		m.entries = min(m.entries+1, 2)
+	m := node{state: to, now: now, entries: n.entries, reused: n.reused && to.Generation == n.state.Generation}
+	if err := m.remember(*n, e); err != nil {
+		return m, fmt.Errorf("%w\nfrom %+v\nby %+v", err, n.state, e)
 	}
 	return m, nil
+}
+
+// remember carries on what the state itself does not say: ids given out, cuts since an operator opened the scope.
+func (n *node) remember(before node, e Event) error {
+	from, to := before.state, n.state
+	if from.Incident == "" && to.Incident != "" && before.reused {
+		return errors.New("01: a second incident with the id of the first")
+	}
+	if from.Incident != "" && to.Incident == "" && from.Incident == IncidentID(from.Scope, to.Generation) {
+		n.reused = true
+	}
+	if opensByOrder(e) && to != from {
+		n.entries = 0
+	}
+	if to.Phase != Disabled || from.Phase != Healthy && from.Phase != Ramping {
+		return nil
+	}
+	if before.entries == 2 && from.oscillating(At(n.now)) != 0 {
+		return errors.New("17: a third automatic cut within ten minutes")
+	}
+	n.entries = min(n.entries+1, 2)
+	return nil
 }
 
 // walk visits every state that any sequence of the considered events can reach.
@@ -157,7 +169,9 @@ func people(e Event) bool {
 		return e.Kind == Failing && e.Ruling.Answer == Allow && e.Evidence.Rate > 0.5
 	case StepEvidence:
 		return e.Judgement == Passed && e.PerSecond > 0 || e.Judgement == Failed && e.Ruling.Answer == Allow && e.Bad > 50
-	case Tick, Order:
+	case Order:
+		return e.Action != ActionHold || e.For > 0
+	case Tick:
 	}
 	return true
 }
@@ -230,6 +244,29 @@ func TestInvariant16_HealthyScopeNeverStaysOff(t *testing.T) {
 		}
 		if phase, share := s.Effective(); phase != Healthy || share != FullShare || s.Phase != Healthy {
 			t.Fatalf("still %s %s after %s\nfrom %+v\nto   %+v", phase, share, now.Sub(n.now), n.state, s)
+		}
+	}
+}
+
+// TestLevelsLimitAutomation: with level observe automation takes nothing away from any reachable state, and with neither level
+// does it begin to probe what it closed.
+func TestLevelsLimitAutomation(t *testing.T) {
+	t.Parallel()
+	for level, never := range map[Level]func(move string) bool{
+		LevelOffOnly: func(move string) bool { return move == "DISABLED | tick | PROBING | 0%" },
+		LevelObserve: func(move string) bool {
+			byPeople := strings.Contains(move, "order") || strings.Contains(move, "| tick | PROBING")
+			return !byPeople && !strings.Contains(move, "evidence passed")
+		},
+	} {
+		_, moves, err := walk(walkPolicy(level), machines)
+		if err != nil || len(moves) == 0 {
+			t.Fatalf("%d moves, %v", len(moves), err)
+		}
+		for _, move := range slices.Sorted(maps.Keys(moves)) {
+			if never(move) {
+				t.Errorf("level %d: %s", level, move)
+			}
 		}
 	}
 }

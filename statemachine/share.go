@@ -43,7 +43,7 @@ func (s State) oscillating(now Instant) Instant {
 }
 
 // coolDown is CoolDown × CoolDownGrowth per relapse, capped at CoolDownMax.
-func (p *Policy) coolDown(relapses uint32) time.Duration {
+func (p Policy) coolDown(relapses uint32) time.Duration {
 	grown := float64(p.CoolDown) * math.Pow(p.CoolDownGrowth, float64(relapses))
 	if grown >= float64(p.CoolDownMax) {
 		return p.CoolDownMax
@@ -53,7 +53,7 @@ func (p *Policy) coolDown(relapses uint32) time.Duration {
 
 // firstShare is FirstShare where the policy sets it, else clip(1.5·R / would-be per second, FirstShareMin, FirstShareMax):
 // enough that every router that sees the traffic lets a payment through in its first second or so.
-func (p *Policy) firstShare(perSecond float64, routers int) Share {
+func (p Policy) firstShare(perSecond float64, routers int) Share {
 	switch {
 	case p.FirstShare > 0:
 		return p.FirstShare

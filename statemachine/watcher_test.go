@@ -1,6 +1,7 @@
 package statemachine
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -33,13 +34,13 @@ func (w *watcher) see(from State, e Event, to State, effects []Effect, p Policy,
 func legalMove(from State, e Event, to State, _ []Effect, _ Policy, _ time.Time) error {
 	switch {
 	case to.Generation < from.Generation:
-		return fmt.Errorf("generation went back")
+		return errors.New("generation went back")
 	case to.Phase != from.Phase && to.Generation != from.Generation+1:
-		return fmt.Errorf("a new phase without a new generation")
+		return errors.New("a new phase without a new generation")
 	case to.Generation == from.Generation && to.Step != from.Step && (to.Step != from.Step+1 || to.Phase != Ramping):
-		return fmt.Errorf("step jumped")
+		return errors.New("step jumped")
 	case to.Generation == from.Generation && to.Step == from.Step && to.Share != from.Share:
-		return fmt.Errorf("share changed within a step")
+		return errors.New("share changed within a step")
 	}
 	if move := moveOf(from, e, to); move != "" && !documentedMoves()[move] {
 		return fmt.Errorf("move not in doc.go: %s", move)
@@ -49,72 +50,79 @@ func legalMove(from State, e Event, to State, _ []Effect, _ Policy, _ time.Time)
 
 // moveOf names what happened to phase and share as the table in doc.go does, empty if nothing.
 func moveOf(from State, e Event, to State) string {
-	var by string
-	switch e := e.(type) {
-	case Verdict:
-		by = "verdict " + e.Kind.String()
-	case StepEvidence:
-		by = "evidence " + e.Judgement.String()
-	case Order:
-		by = "order " + e.Action.String()
-	case Tick:
-		by = "tick"
-	}
+	by := eventName(e)
 	if to.Phase == from.Phase && to.Share == from.Share && by == "verdict recovered" || to.Generation == from.Generation && to.Step == from.Step {
 		return "" // an incident closed, or nothing of the automatic state changed
 	}
-	if to.Phase == from.Phase && to.Phase != Ramping {
-		return fmt.Sprintf("%s | %s | %s | anew", from.Phase, by, to.Phase)
+	return fmt.Sprintf("%s | %s | %s | %s", from.Phase, by, to.Phase, shareOf(from, e, to))
+}
+
+func eventName(e Event) string {
+	switch e := e.(type) {
+	case Verdict:
+		return "verdict " + e.Kind.String()
+	case StepEvidence:
+		return "evidence " + e.Judgement.String()
+	case Order:
+		return "order " + e.Action.String()
+	case Tick:
 	}
-	share := to.Share.String()
-	if to.Phase == Ramping {
-		switch _, verdict := e.(Verdict); {
-		case from.Phase == Ramping && to.Generation == from.Generation && to.Share > from.Share:
-			share = "up"
-		case from.Phase == Ramping && to.Generation == from.Generation:
-			share = "down"
-		case verdict:
-			share = "lowered"
-		default:
-			share = "first share"
-		}
+	return "tick"
+}
+
+func shareOf(from State, e Event, to State) string {
+	switch _, verdict := e.(Verdict); {
+	case to.Phase == from.Phase && to.Phase != Ramping:
+		return "anew"
+	case to.Phase != Ramping:
+		return to.Share.String()
+	case to.Generation == from.Generation && to.Share > from.Share:
+		return "up"
+	case to.Generation == from.Generation:
+		return "down"
+	case verdict:
+		return "lowered"
 	}
-	return fmt.Sprintf("%s | %s | %s | %s", from.Phase, by, to.Phase, share)
+	return "first share"
 }
 
 // legalEffects checks order and content of the effects.
 func legalEffects(from State, _ Event, to State, effects []Effect, _ Policy, _ time.Time) error {
+	incidents := 0
 	for i, e := range effects {
-		switch e := e.(type) {
-		case Moved:
-			if i != 0 || e.From != from || e.To != to || e.Cause == CauseNone || e.Reason == "" {
-				return fmt.Errorf("bad Moved %+v", e)
-			}
-			if e.Cause != Automation && e.Author == "" {
-				return fmt.Errorf("14: a change without author")
-			}
-		case IncidentOpened:
-			if from.Incident != "" || to.Incident != e.Incident.ID || e.Incident.Kind != to.Kind {
-				return fmt.Errorf("bad IncidentOpened %+v", e)
-			}
-		case IncidentChanged:
-			if e.ID != from.Incident || to.Incident != from.Incident || e.Kind != to.Kind || e.Answer == "" && to.Answer != "" {
-				return fmt.Errorf("bad IncidentChanged %+v", e)
-			}
-		case IncidentClosed:
-			if e.ID != from.Incident || to.Incident != "" {
-				return fmt.Errorf("bad IncidentClosed %+v", e)
-			}
-		case Raised:
-			if e.Alert.Incident == "" || e.Alert.Message == "" {
-				return fmt.Errorf("bad alert %+v", e)
-			}
+		if moved, ok := e.(Moved); ok != (i == 0) || ok && (moved.From != from || moved.To != to) {
+			return fmt.Errorf("bad order of effects %+v", effects)
+		}
+		if !legalEffect(from, to, e) {
+			return fmt.Errorf("bad effect %+v", e)
+		}
+		switch e.(type) {
+		case IncidentOpened, IncidentChanged, IncidentClosed:
+			incidents++
+		case Moved, Raised:
 		}
 	}
-	if (from.Incident == "" || to.Incident == "" || from.Incident != to.Incident || from.Kind != to.Kind) && from.Incident+to.Incident != "" && len(effects) < 2 {
-		return fmt.Errorf("an incident changed without an effect")
+	if changed := from.Incident != to.Incident || from.Kind != to.Kind; incidents > 1 || changed && incidents == 0 {
+		return fmt.Errorf("%d effects on incidents", incidents)
 	}
 	return nil
+}
+
+func legalEffect(from, to State, e Effect) bool {
+	switch e := e.(type) {
+	case Moved: // 14: every change has author and reason
+		return e.Reason != "" && e.Cause != CauseNone && (e.Cause == Automation) == (e.Author == "")
+	case IncidentOpened:
+		return from.Incident == "" && to.Incident == e.Incident.ID && e.Incident.Kind == to.Kind
+	case IncidentChanged:
+		same := from.Incident == to.Incident && e.ID == to.Incident && e.Kind == to.Kind
+		return same && (e.Evidence != nil) == (from.Kind != to.Kind)
+	case IncidentClosed:
+		return e.ID == from.Incident && to.Incident == ""
+	case Raised:
+		return e.Alert.Incident != "" && e.Alert.Message != ""
+	}
+	return false
 }
 
 // legalState checks what must always hold of a state.
@@ -126,15 +134,15 @@ func legalState(_ State, _ Event, s State, _ []Effect, _ Policy, _ time.Time) er
 	case !want[s.Phase]:
 		return fmt.Errorf("%s with share %s", s.Phase, s.Share)
 	case (s.Incident == "") != (s.Kind == KindNone):
-		return fmt.Errorf("incident and kind differ")
+		return errors.New("incident and kind differ")
 	case s.Phase == Disabled && (s.Kind != Cut || s.CoolUntil == 0):
-		return fmt.Errorf("DISABLED without a cut or a cool-down")
+		return errors.New("DISABLED without a cut or a cool-down")
 	case (s.Phase == Healthy) != (s.CutBy == CauseNone) || s.CutBy == Expired:
 		return fmt.Errorf("cut by %s in %s", s.CutBy, s.Phase)
 	case s.Answer != "" && s.Incident == "":
-		return fmt.Errorf("an answer without an incident")
+		return errors.New("an answer without an incident")
 	case s.Off.Set() && s.OnNow.Set():
-		return fmt.Errorf("off and on-now at once")
+		return errors.New("off and on-now at once")
 	}
 	return nil
 }
@@ -148,34 +156,31 @@ func invariant06(from State, e Event, to State, _ []Effect, p Policy, now time.T
 	case StepEvidence:
 		if e.Judgement != Passed || e.Generation != from.Generation || e.Step != from.Step || e.Answered <= 0 || from.Held() ||
 			float64(e.Settled) < p.StepSettled*float64(e.Sent) || At(now).Sub(from.StepSince) < p.Dwell {
-			return fmt.Errorf("06: the ramp advanced without evidence of its step, too early, or held")
+			return errors.New("06: the ramp advanced without evidence of its step, too early, or held")
 		}
 	case Order: // people may do what they like
 	case Verdict, Tick:
-		return fmt.Errorf("06: the ramp advanced without evidence")
+		return errors.New("06: the ramp advanced without evidence")
 	}
 	return nil
 }
 
 // invariant12: an operator's order outranks automation.
 func invariant12(from State, e Event, to State, _ []Effect, _ Policy, _ time.Time) error {
-	switch e.(type) {
-	case Order:
+	_, tick := e.(Tick)
+	if _, order := e.(Order); order {
 		return nil
-	case Tick:
-		if from.Suspend.Set() && !to.Suspend.Set() {
-			return fmt.Errorf("12: a suspension ended by itself")
-		}
-		if from.Off != to.Off || from.OnNow != to.OnNow || from.Hold != to.Hold {
-			return nil // the order itself ran out
-		}
-	default:
-		if from.Off != to.Off || from.OnNow != to.OnNow || from.Hold != to.Hold || from.Suspend != to.Suspend {
-			return fmt.Errorf("12: automation touched an order")
-		}
+	}
+	if from.Suspend != to.Suspend {
+		return errors.New("12: automation touched a suspension")
+	}
+	if ended := from.Off != to.Off || from.OnNow != to.OnNow || from.Hold != to.Hold; ended && tick {
+		return nil // by the order's own expiry
+	} else if ended {
+		return errors.New("12: automation touched an order")
 	}
 	if from.Held() && (from.Phase != to.Phase || from.Share != to.Share || from.Step != to.Step) {
-		return fmt.Errorf("12: automation moved a held scope")
+		return errors.New("12: automation moved a held scope")
 	}
 	return nil
 }
@@ -199,7 +204,7 @@ func (w *watcher) invariant01(from State, _ Event, to State, _ []Effect, _ Polic
 // invariant17: at most two automatic entries into DISABLED from HEALTHY or RAMPING in ten minutes. An operator who opens the
 // scope (ON, ON_NOW) begins a new count.
 func (w *watcher) invariant17(from State, e Event, to State, _ []Effect, _ Policy, now time.Time) error {
-	if o, ok := e.(Order); ok && to != from && (o.Action == ActionOn || o.Action == ActionOnNow) {
+	if opensByOrder(e) && to != from {
 		w.entries = nil
 	}
 	if to.Phase != Disabled || from.Phase != Healthy && from.Phase != Ramping {
@@ -207,7 +212,13 @@ func (w *watcher) invariant17(from State, e Event, to State, _ []Effect, _ Polic
 	}
 	w.entries = append(w.entries, At(now))
 	if n := len(w.entries); n > 2 && w.entries[n-1].Sub(w.entries[n-3]) < oscillationSpan {
-		return fmt.Errorf("17: three automatic cuts within ten minutes")
+		return errors.New("17: three automatic cuts within ten minutes")
 	}
 	return nil
+}
+
+// opensByOrder says whether an operator opens the scope.
+func opensByOrder(e Event) bool {
+	o, ok := e.(Order)
+	return ok && (o.Action == ActionOn || o.Action == ActionOnNow)
 }
