@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"strconv"
 	"time"
 )
 
@@ -35,18 +36,22 @@ func (w *world) burst(index int) {
 }
 
 func (w *world) angryPayment(t *Truth, stream int, number, payer uint64) *payment {
-	id := paymentID("angry", stream, natural(t.index)<<32|number)
+	id := angryID(t, stream, number)
 	return &payment{
 		id: id, stream: stream, number: natural(t.index)<<32 | number, payer: payer,
 		gateway: 1 + t.index%w.s.Gateways, replica: w.replicaOf(id), angry: t,
 	}
 }
 
+func angryID(t *Truth, stream int, number uint64) string {
+	return paymentID("angry"+strconv.Itoa(t.index)+"-", stream, number)
+}
+
 // wouldMeet looks for a payment number, from the given one on, whose payment would take a channel of the entry.
 func (w *world) wouldMeet(t *Truth, stream int, from uint64) (uint64, bool) {
 	const tries = 10_000
 	for n := from; n < from+tries; n++ {
-		w.ask = question{payment: paymentID("angry", stream, natural(t.index)<<32|n), stream: &w.s.Traffic[stream], payer: 1}
+		w.ask = question{payment: angryID(t, stream, n), stream: &w.s.Traffic[stream], payer: 1}
 		if err := w.fleet.would.Prefer(&w.ask, w.now(), &w.would); err != nil || len(w.would.offers) == 0 {
 			return 0, false
 		}

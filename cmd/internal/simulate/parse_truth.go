@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-pay/sluice/statemachine"
@@ -24,7 +25,7 @@ func parseTruth(v value) Truth {
 	keys["otherwise"] = func(v value) { parseOtherwise(v, &t.Otherwise) }
 	keys["factor"] = func(v value) { v.number(&t.Factor, 1e-6, 1000) }
 	keys["wander"] = func(v value) { t.Wander = parseWander(v) }
-	keys["reason"] = func(v value) { v.str(&t.Reason) }
+	keys["reason"] = func(v value) { v.word(&t.Reason) }
 	keys["incident"] = func(v value) { v.name(&t.Incident) }
 	keys["common_mode"] = func(v value) { v.flag(&t.CommonMode) }
 	keys["payer_burst"] = func(v value) { t.Burst = parseBurst(v) }
@@ -65,6 +66,19 @@ func checkSays(v value, t *Truth) {
 	case t.Burst != nil && (bases > 0 || t.Factor != 0):
 		v.fail("payer_burst stands alone")
 	}
+}
+
+// word reads what a report may carry as reason or raw code.
+func (v value) word(into *string) {
+	s, ok := v.text()
+	if !ok {
+		return
+	}
+	if s == "" || len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' }) {
+		v.fail("%q: want 1 to 64 printable ASCII characters without blanks", s)
+		return
+	}
+	*into = s
 }
 
 // base reports whether the entry says what happens, rather than changing what the entry below says.
@@ -114,7 +128,7 @@ func parseOutcomes(v value, t *Truth) {
 	sum := 0.0
 	v.pairs(func(key string, item value) {
 		o, err := statemachine.ParseOutcome(key)
-		if err != nil || o == statemachine.OutcomeUnmapped {
+		if err != nil || o == statemachine.OutcomeUnmapped || o == statemachine.OutcomeUnspecified {
 			item.fail("unknown outcome %q", key)
 			return
 		}

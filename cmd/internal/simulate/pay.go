@@ -134,11 +134,13 @@ func (w *world) report(p *payment, way *cell, t *tried, latency time.Duration, l
 		stream: &w.s.Traffic[p.stream], outcome: t.outcome, code: t.code, latency: latency, started: w.now(),
 		payer: p.payer, gateway: w.gateways[p.gateway-1],
 	}
-	if t.code != "" {
-		r.outcome = statemachine.OutcomeUnspecified
-	}
 	if isBad(t.outcome) {
 		r.reason = w.fate.reason
+	}
+	if t.code != "" {
+		r.outcome = statemachine.OutcomeUnspecified
+	} else {
+		r.code = w.replyCode(r)
 	}
 	at := w.at + latency + w.s.Reports.Delay.draw(rng.NormFloat64())
 	w.judge.reportDue(way, w.at, at)
@@ -147,6 +149,26 @@ func (w *world) report(p *payment, way *cell, t *tried, latency time.Duration, l
 		at += w.s.Reports.Delay.draw(rng.NormFloat64()) + time.Millisecond
 		w.agenda.push(event{at: int64(at), kind: evReport, report: r, payment: p})
 	}
+}
+
+// replyCode is the raw code of an outcome that only a reply of the channel can bring: what a gateway would have read. The
+// reason stands for it, as long as the channel's table does not give it another meaning.
+func (w *world) replyCode(r *report) string {
+	switch r.outcome {
+	case statemachine.Succeeded, statemachine.Pending, statemachine.UserDeclined, statemachine.Rejected,
+		statemachine.ChannelFailed, statemachine.AccountFailed, statemachine.Throttled:
+	case statemachine.OutcomeUnspecified, statemachine.NetworkFailed, statemachine.TimedOut, statemachine.OutcomeUnmapped,
+		statemachine.NumOutcomes:
+		return ""
+	}
+	code := r.reason
+	if code == "" {
+		code = r.outcome.String()
+	}
+	if m, ok := w.p.known.codes[r.channel][code]; ok && m.outcome != r.outcome {
+		return ""
+	}
+	return code
 }
 
 // done ends a payment.

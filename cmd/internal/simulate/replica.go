@@ -79,7 +79,7 @@ type report struct {
 	payment, decision, attempt string
 	channel, account           string
 	stream                     *Stream
-	outcome                    statemachine.Outcome // OutcomeUnspecified if there is a code
+	outcome                    statemachine.Outcome // OutcomeUnspecified if the code alone tells
 	code, reason               string
 	latency                    time.Duration
 	started                    time.Time

@@ -1,0 +1,118 @@
+package simulate
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	"github.com/sluice-pay/sluice/routing/catalogfile"
+)
+
+// flags are the flags of `sluice simulate`.
+type flags struct {
+	scenario, out, catalog, policy string
+	seed                           uint64
+	payments                       bool
+}
+
+// NewCommand returns `sluice simulate`.
+func NewCommand() *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "simulate --scenario FILE --out EVENTS.jsonl",
+		Short: "Run the production node in virtual time against a scenario",
+		Long: `Run monitor, state machine, guards and router in virtual time against a scenario of payments, faults and
+operators, and write what happened as one JSON object a line; the last line judges it. The same seed and files give the
+same bytes.`,
+		Example: "  sluice simulate --scenario one-bank-down.yaml --out events.jsonl --seed 7",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SilenceUsage = true
+			return f.run(cmd)
+		},
+	}
+	cmd.Flags().StringVar(&f.scenario, "scenario", "", "scenario file (YAML)")
+	cmd.Flags().StringVar(&f.out, "out", "", "event log to write; - is standard output")
+	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "seed, instead of the scenario's")
+	cmd.Flags().StringVar(&f.catalog, "catalog", "", "catalogue file, for a scenario without one")
+	cmd.Flags().StringVar(&f.policy, "policy", "", "policy file that replaces the catalogue's default policy")
+	cmd.Flags().BoolVar(&f.payments, "payments", false, "write a line for every payment")
+	for _, name := range []string{"scenario", "out"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			cmd.RunE = func(*cobra.Command, []string) error { return err }
+		}
+	}
+	return cmd
+}
+
+func (f *flags) run(cmd *cobra.Command) error {
+	p, err := f.prepare(cmd)
+	if err != nil {
+		return err
+	}
+	out, done, err := f.open(cmd.OutOrStdout())
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	sum, err := Run(cmd.Context(), p, out, production)
+	if err := errors.Join(err, done()); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v simulated in %v (%.0f payments/s of wall time): %d payments, %d transitions, %d false and %d over-cuts\n",
+		p.Scenario.Name, p.Scenario.Duration, took.Round(time.Millisecond), float64(sum.Payments)/took.Seconds(), sum.Payments,
+		sum.Transitions, sum.FalseCuts, sum.OverCuts)
+	return nil
+}
+
+// prepare reads every file before anything is written.
+func (f *flags) prepare(cmd *cobra.Command) (*Prepared, error) {
+	data, err := os.ReadFile(f.scenario)
+	if err != nil {
+		return nil, fmt.Errorf("read the scenario: %w", err)
+	}
+	s, err := Parse(f.scenario, data)
+	if err != nil {
+		return nil, err
+	}
+	o := Options{Payments: f.payments}
+	if cmd.Flags().Changed("seed") {
+		o.Seed = &f.seed
+	}
+	if f.catalog != "" {
+		if data, err = os.ReadFile(f.catalog); err != nil {
+			return nil, fmt.Errorf("read the catalogue: %w", err)
+		}
+		if o.Catalog, err = catalogfile.Parse(f.catalog, data); err != nil {
+			return nil, err
+		}
+	}
+	if f.policy != "" {
+		if data, err = os.ReadFile(f.policy); err != nil {
+			return nil, fmt.Errorf("read the policy: %w", err)
+		}
+		o.Policy = &configv1.Policy{}
+		if err := catalogfile.Decode(f.policy, data, o.Policy); err != nil {
+			return nil, err
+		}
+	}
+	return Prepare(s, o)
+}
+
+// open returns where the event log goes and how to end it.
+func (f *flags) open(stdout io.Writer) (io.Writer, func() error, error) {
+	if f.out == "-" {
+		return stdout, func() error { return nil }, nil
+	}
+	file, err := os.Create(f.out)
+	if err != nil {
+		return nil, nil, fmt.Errorf("create the event log: %w", err)
+	}
+	return file, file.Close, nil
+}

@@ -1,0 +1,203 @@
+package simulate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sluice-pay/sluice/cmd/internal/node"
+	"github.com/sluice-pay/sluice/monitor"
+)
+
+// leaseSeconds is how long the others wait before one of them takes a dead leader's place.
+const leaseSeconds = 5
+
+// cluster is the replicas of a run: production nodes on the in-memory twins of ledger and exchange, which faults can break.
+type cluster struct {
+	p        *Prepared
+	to       sink
+	members  []*member
+	told     uint64 // newest journal entry given to the sink: every replica tells each
+	exchange *frailExchange
+	ledger   *outage
+	leader   int // index of the member that leads
+	leaving  int64
+	killed   map[*Fault]int // member that a leader_killed took
+	faulty   bool           // a fault was injected, so errors of a tick are its consequence
+}
+
+// member is one replica: it may be dead, and its clock may be wrong.
+type member struct {
+	*nodeReplica // nil while it is dead
+
+	c      *cluster
+	index  int
+	ledger *frailLedger
+	boot   uint64
+	step   time.Duration
+}
+
+// production starts the nodes of a run.
+func production(ctx context.Context, p *Prepared, to sink) (*fleet, error) {
+	would, err := newShadow(p.Catalog)
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{
+		p: p, to: to, exchange: &frailExchange{MemoryExchange: monitor.NewMemoryExchange()}, ledger: &outage{},
+		killed: map[*Fault]int{},
+	}
+	fl := &fleet{would: would, fault: c.fault}
+	first := monitor.NewMemoryLedger(replicaName(0))
+	first.Lead()
+	for i := range p.Scenario.Replicas {
+		m := &member{c: c, index: i, ledger: &frailLedger{MemoryLedger: first, outage: c.ledger}}
+		if i > 0 {
+			m.ledger.MemoryLedger = first.Peer(replicaName(i))
+		}
+		c.members = append(c.members, m)
+		fl.replicas = append(fl.replicas, m)
+		if err := m.start(ctx, p.Scenario.Start); err != nil {
+			return nil, err
+		}
+	}
+	return fl, nil
+}
+
+func replicaName(i int) string { return fmt.Sprintf("replica-%d", i+1) }
+
+// start boots a node of this member; what an earlier one had counted is lost.
+func (m *member) start(ctx context.Context, now time.Time) error {
+	m.boot++
+	grace := int64(0)
+	if m.c.p.Scenario.Replicas > 1 {
+		grace = 1
+	}
+	n := node.New(node.Config{
+		Replica: replicaName(m.index), Boot: m.boot, Ledger: m.ledger, Exchange: m.c.exchange,
+		Logger: slog.New(slog.DiscardHandler), Grace: grace, OnEntry: m.c.entry, OnAlert: m.c.to.alert,
+	})
+	catalog := m.c.p.Catalog
+	if m.index > 0 || m.boot > 1 {
+		catalog = nil // it is in the ledger
+	}
+	if err := n.Start(ctx, catalog, now); err != nil {
+		return fmt.Errorf("start %s: %w", replicaName(m.index), err)
+	}
+	m.nodeReplica = newNodeReplica(n, m.c.p.Catalog)
+	return nil
+}
+
+// entry gives each journal entry to the world once.
+func (c *cluster) entry(e monitor.JournalEntry) {
+	if e.Sequence <= c.told {
+		return
+	}
+	c.told = e.Sequence
+	c.to.entry(&e)
+}
+
+// Tick implements replica.
+func (m *member) Tick(ctx context.Context, now time.Time) error {
+	m.c.elect(now)
+	if m.nodeReplica == nil {
+		return nil
+	}
+	err := m.nodeReplica.Tick(ctx, now.Add(m.step))
+	if err != nil && m.c.faulty && ctx.Err() == nil {
+		return nil // the fault's doing: the node carries on with the next second
+	}
+	return err
+}
+
+// Route implements replica.
+func (m *member) Route(q *question, now time.Time, out *answer) error {
+	if m.nodeReplica == nil {
+		return errUnreachable
+	}
+	return m.nodeReplica.Route(q, now.Add(m.step), out)
+}
+
+// Report implements replica.
+func (m *member) Report(r *report, now time.Time) error {
+	if m.nodeReplica == nil {
+		return errUnreachable
+	}
+	return m.nodeReplica.Report(r, now.Add(m.step))
+}
+
+// Order implements replica.
+func (m *member) Order(ctx context.Context, o *command, now time.Time) error {
+	if m.nodeReplica == nil {
+		return errUnreachable
+	}
+	return m.nodeReplica.Order(ctx, o, now.Add(m.step))
+}
+
+// elect gives a dead leader's place to the first living member once its lease is over.
+func (c *cluster) elect(now time.Time) {
+	if c.members[c.leader].nodeReplica != nil || c.ledger.on || now.Unix() < c.leaving {
+		return
+	}
+	for i, m := range c.members {
+		if m.nodeReplica != nil {
+			c.leader = i
+			m.ledger.Lead()
+			return
+		}
+	}
+}
+
+// fault begins or ends a fault of the control plane.
+func (c *cluster) fault(ctx context.Context, f *Fault, begin bool, now time.Time) error {
+	c.faulty = true
+	switch f.Kind {
+	case RedisDown:
+		c.exchange.down = begin
+	case EtcdDown:
+		c.ledger.on = begin
+	case ClockStep:
+		return c.stepClock(f, begin)
+	case ReplicaKilled:
+		return c.kill(ctx, f.Replica-1, begin, now)
+	case LeaderKilled:
+		if begin {
+			c.killed[f] = c.leader
+		}
+		return c.kill(ctx, c.killed[f], begin, now)
+	case RedisSlow:
+		return fmt.Errorf("%w: fault %s: %w", ErrScenario, f.Kind, ErrNotSupported)
+	}
+	return nil
+}
+
+func (c *cluster) stepClock(f *Fault, begin bool) error {
+	step := f.Step
+	if !begin {
+		step = -step
+	}
+	for i, m := range c.members {
+		if f.Replica == 0 || f.Replica == i+1 {
+			m.step += step
+		}
+	}
+	return nil
+}
+
+// kill takes a member down, or boots it anew with a new boot number.
+func (c *cluster) kill(ctx context.Context, index int, begin bool, now time.Time) error {
+	m := c.members[index]
+	if !begin {
+		return m.start(ctx, now)
+	}
+	if m.nodeReplica == nil {
+		return nil
+	}
+	m.nodeReplica = nil
+	if c.leader == index {
+		m.ledger.Resign()
+		c.leaving = now.Unix() + leaseSeconds
+	}
+	return nil
+}
