@@ -114,7 +114,7 @@ func (c *Counters) CountAll(reports []Report, second int64, out []Disposition) {
 // Reject books a delivery that the edge refused.
 func (c *Counters) Reject() {
 	c.mu.Lock()
-	c.books.book(RejectedIn)
+	book(&c.books, RejectedIn)
 	c.mu.Unlock()
 }
 
@@ -148,7 +148,7 @@ func (c *Counters) count(r *Report, second int64) Disposition {
 	}
 	s := c.at(second)
 	ch := c.duplicates.resolve(r, o, s.second)
-	c.books.book(ch.disposition)
+	book(&c.books, ch.disposition)
 	if ch.contradicts {
 		c.contradict(r, ch.old, o, s.second)
 	}
@@ -158,43 +158,61 @@ func (c *Counters) count(r *Report, second int64) Disposition {
 	return ch.disposition
 }
 
+// entry is what a report that says something new means for each of its items.
+type entry struct {
+	*Report
+	change
+	outcome      statemachine.Outcome
+	health       statemachine.Health
+	second       int64
+	reason       uint16
+	bad          bool // bad for some item: there is a reason
+	result       bool // the first result that is not PENDING
+	latency, age int  // buckets
+}
+
 // apply enters a report that says something new into its items.
 func (c *Counters) apply(s *openSecond, r *Report, o statemachine.Outcome, ch change) {
 	s.under(r.Revision)
 	s.reporters |= 1 << (r.Reporter & 63)
-	health := o.Health()
-	reason := -1
-	if health == statemachine.HealthBad || health == statemachine.HealthHalf || health == statemachine.HealthAccountBad {
-		reason = int(c.reasons.id(r.Reason))
+	e := entry{Report: r, change: ch, outcome: o, health: o.Health(), second: s.second}
+	if e.bad = e.health > statemachine.HealthGood; e.bad {
+		e.reason = c.reasons.id(r.Reason)
 	}
-	first := ch.evidence && o != statemachine.Pending
-	latency, age := latencyBucket(r.LatencyMillis), ageBucket(r.Age)
+	if e.result = ch.evidence && o != statemachine.Pending; e.result {
+		e.latency, e.age = latencyBucket(r.LatencyMillis), ageBucket(r.Age)
+	}
 	for i, item := range r.Items {
-		if uint(item) >= uint(len(c.items)) { //nolint:gosec // NoItem wraps to a large number on purpose
-			continue
+		if uint(item) < uint(len(c.items)) { //nolint:gosec // NoItem wraps to a large number on purpose
+			c.enter(s.cell(item, len(c.items)), &e, i)
 		}
-		cell := s.cell(item, len(c.items))
-		cell.counts.Totals[o]++
-		if ch.corrects {
-			cell.counts.Totals[ch.old]--
+	}
+}
+
+// enter enters a report into the cell of its i-th item.
+func (c *Counters) enter(at *cell, e *entry, i int) {
+	at.counts.Totals[e.outcome]++
+	if e.corrects {
+		at.counts.Totals[e.old]--
+	}
+	if e.result {
+		at.counts.Latency[e.latency]++
+		at.counts.LatencyMillis += uint64(e.LatencyMillis)
+		if e.age >= 0 {
+			at.counts.Ages[e.age]++
 		}
-		if first {
-			cell.counts.Latency[latency]++
-			cell.counts.LatencyMillis += uint64(r.LatencyMillis)
-			if age >= 0 {
-				cell.counts.Ages[age]++
-			}
-		}
-		if ch.evidence && r.Evidence[i] && r.Kinds[i] < statemachine.NumLaneKinds {
-			t := &cell.counts.Evidence[r.Kinds[i]]
-			t.Outcomes[o]++
-			if reason >= 0 {
-				c.bad(cell, t, r, health, s.second)
-			}
-		}
-		if first && reason >= 0 && counts(health, c.kinds[item]) {
-			cell.reason(uint16(reason)) //nolint:gosec // an id
-		}
+	}
+	bad := e.bad && counts(e.health, c.kinds[at.item])
+	if bad && e.result {
+		at.reason(e.reason)
+	}
+	if !e.evidence || !e.Evidence[i] || e.Kinds[i] >= statemachine.NumLaneKinds {
+		return
+	}
+	t := &at.counts.Evidence[e.Kinds[i]]
+	t.Outcomes[e.outcome]++
+	if bad {
+		c.bad(at.item, t, e)
 	}
 }
 
@@ -204,12 +222,9 @@ func counts(h statemachine.Health, kind statemachine.ScopeKind) bool {
 }
 
 // bad enters a bad or half-weight result into the evidence of an item.
-func (c *Counters) bad(at *cell, t *Tally, r *Report, health statemachine.Health, second int64) {
-	if !counts(health, c.kinds[at.item]) {
-		return
-	}
-	first := c.payers.first(r.payer(), at.item, second)
-	if health == statemachine.HealthHalf {
+func (c *Counters) bad(item int32, t *Tally, e *entry) {
+	first := c.payers.first(e.payer(), item, e.second)
+	if e.health == statemachine.HealthHalf {
 		t.Half++
 		if first {
 			t.HalfPayers++
@@ -220,10 +235,10 @@ func (c *Counters) bad(at *cell, t *Tally, r *Report, health statemachine.Health
 	if first {
 		t.BadPayers++
 	}
-	if r.Coded {
+	if e.Coded {
 		t.CodedBad++
 	} else {
-		t.Reporters |= 1 << (r.Reporter & 63)
+		t.Reporters |= 1 << (e.Reporter & 63)
 	}
 }
 

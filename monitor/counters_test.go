@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -28,11 +29,11 @@ func bank(name string) statemachine.Instrument {
 	return statemachine.Instrument{Method: "QUICKPAY", Bank: name, CardType: "DEBIT"}
 }
 
-func newTestCounters(t testing.TB, o CountersOptions) *Counters {
-	t.Helper()
+func newTestCounters(tb testing.TB, o CountersOptions) *Counters {
+	tb.Helper()
 	c := NewCounters(o)
 	if err := c.SetItems(testItems()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }
@@ -45,14 +46,14 @@ func report(attempt uint64, o statemachine.Outcome) *Report {
 	}
 }
 
-func find(t testing.TB, s SecondCounts, item statemachine.Scope) ItemCounts {
-	t.Helper()
+func find(tb testing.TB, s SecondCounts, item statemachine.Scope) ItemCounts {
+	tb.Helper()
 	for _, c := range s.Items {
 		if c.Item == item {
 			return c
 		}
 	}
-	t.Fatalf("second %d has no item %s", s.Second, item)
+	tb.Fatalf("second %d has no item %s", s.Second, item)
 	return ItemCounts{}
 }
 
@@ -114,16 +115,13 @@ func TestCountersDispositions(t *testing.T) {
 }
 
 func outcomes[N int32 | uint32](list []N) string {
-	s := ""
+	var parts []string
 	for o, n := range list {
 		if n != 0 {
-			s += fmt.Sprintf(" %s=%d", statemachine.Outcome(o), n)
+			parts = append(parts, fmt.Sprintf("%s=%d", statemachine.Outcome(o), n))
 		}
 	}
-	if s == "" {
-		return s
-	}
-	return s[1:]
+	return strings.Join(parts, " ")
 }
 
 func TestCountersHealthMeanings(t *testing.T) {
@@ -307,7 +305,7 @@ func (m *model) count(r *Report, items []statemachine.Scope, second int64) {
 	m.books.Deliveries++
 	old, known := m.known[r.Attempt]
 	final := r.Final && r.Outcome != statemachine.Pending
-	evidence := false
+	var evidence bool
 	switch {
 	case !known:
 		m.books.Applied++
@@ -323,10 +321,14 @@ func (m *model) count(r *Report, items []statemachine.Scope, second int64) {
 		evidence = old == statemachine.Pending
 	}
 	m.known[r.Attempt], m.final[r.Attempt] = r.Outcome, final
+	m.enter(r, items, second, old, known, evidence)
+}
+
+func (m *model) enter(r *Report, items []statemachine.Scope, second int64, old statemachine.Outcome, known, evidence bool) {
 	for _, i := range r.Items {
 		item := items[i]
 		if m.totals[item] == nil {
-			m.totals[item] = map[statemachine.Outcome]int32{}
+			m.totals[item] = make(map[statemachine.Outcome]int32)
 		}
 		m.totals[item][r.Outcome]++
 		if known {
@@ -400,7 +402,7 @@ func TestInvariant07_NoReportIsCountedTwice(t *testing.T) {
 				}
 				delete(m.bad[s.Second], i.Item)
 				if totals[i.Item] == nil {
-					totals[i.Item] = map[statemachine.Outcome]int32{}
+					totals[i.Item] = make(map[statemachine.Outcome]int32)
 				}
 				for o, n := range i.Totals {
 					totals[i.Item][statemachine.Outcome(o)] += n

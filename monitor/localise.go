@@ -69,7 +69,7 @@ func smallest(verdicts []statemachine.Verdict, seen Tallies, f *statemachine.Fle
 		from, to = min(from, v.Evidence.From), max(to, v.Evidence.To)
 	}
 	var kinds []statemachine.ScopeKind
-	byKind := map[statemachine.ScopeKind][]suspect{}
+	byKind := make(map[statemachine.ScopeKind][]suspect)
 	for _, v := range verdicts {
 		t := seen.Over(v.Scope, from, to)
 		if byKind[v.Scope.Kind] == nil {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"math/bits"
 
 	"github.com/sluice-pay/sluice/statemachine"
@@ -21,7 +20,6 @@ type packer struct{ b []byte }
 
 func (p *packer) uint(v uint64)   { p.b = binary.AppendUvarint(p.b, v) }
 func (p *packer) int(v int64)     { p.b = binary.AppendVarint(p.b, v) }
-func (p *packer) float(v float64) { p.b = binary.LittleEndian.AppendUint64(p.b, math.Float64bits(v)) }
 func (p *packer) word(v uint64)   { p.b = binary.LittleEndian.AppendUint64(p.b, v) }
 func (p *packer) string(s string) { p.uint(uint64(len(s))); p.b = append(p.b, s...) }
 func (p *packer) bool(v bool)     { p.b = append(p.b, boolByte(v)) }
@@ -55,7 +53,8 @@ func (p *packer) scope(s statemachine.Scope) {
 
 func (p *packer) tally(t *Tally) {
 	p.numbers(t.Outcomes[:])
-	p.numbers([]uint32{t.Bad, t.BadPayers, t.Half, t.HalfPayers, t.CodedBad, min(1, uint32(popcount(t.Reporters)))})
+	p.numbers([]uint32{t.Bad, t.BadPayers, t.Half, t.HalfPayers, t.CodedBad})
+	p.bool(t.Reporters != 0)
 	if t.Reporters != 0 {
 		p.word(t.Reporters)
 	}

@@ -86,7 +86,7 @@ func (b Books) Balanced() bool {
 }
 
 // book enters one disposition.
-func (b *Books) book(d Disposition) {
+func book(b *Books, d Disposition) {
 	b.Deliveries++
 	switch d {
 	case Applied:

@@ -75,31 +75,26 @@ func Recompute(e statemachine.Evidence) (statemachine.VerdictKind, error) {
 	if err := consistent(e); err != nil {
 		return statemachine.VerdictNone, err
 	}
+	kind, holds := statemachine.Failing, false
+	enough := e.Answered >= e.MinSamples
 	switch e.Rule {
 	case RuleRate:
-		if e.Answered >= e.MinSamples && e.Rate >= e.Threshold {
-			return statemachine.Failing, nil
-		}
+		holds = enough && e.Rate >= e.Threshold
 	case RuleRatio:
-		if e.Bad > e.MinCount && e.Rate > e.Threshold {
-			return statemachine.Failing, nil
-		}
+		holds = e.Bad > e.MinCount && e.Rate > e.Threshold
 	case RuleStep:
-		if stepFails(e) {
-			return statemachine.Failing, nil
-		}
+		holds = stepFails(e)
 	case RuleMild:
-		if e.Answered >= e.MinSamples && mild(e) {
-			return statemachine.MildlyFailing, nil
-		}
+		kind, holds = statemachine.MildlyFailing, enough && mild(e)
 	case RuleRecovered:
-		if e.Answered >= e.MinSamples && e.Rate < e.Threshold/2 {
-			return statemachine.Recovered, nil
-		}
+		kind, holds = statemachine.Recovered, enough && e.Rate < e.Threshold/2
 	default:
 		return statemachine.VerdictNone, fmt.Errorf("%w: unknown rule %q", ErrEvidence, e.Rule)
 	}
-	return statemachine.VerdictNone, nil
+	if !holds {
+		return statemachine.VerdictNone, nil
+	}
+	return kind, nil
 }
 
 // mild is the rule of MildRate: the rate reaches it, and the lower bound reaches half of it. Without the second
@@ -113,7 +108,7 @@ func consistent(e statemachine.Evidence) error {
 	const slack = 1e-9
 	var good, all uint64
 	for o, n := range e.Outcomes {
-		switch h := statemachine.Outcome(o).Health(); h { //nolint:gosec // an index of the table
+		switch statemachine.Outcome(o).Health() {
 		case statemachine.HealthGood:
 			good += n
 			all += n

@@ -162,7 +162,7 @@ func (st *step) add(item *ItemCounts, kind statemachine.LaneKind, second int64) 
 	}
 	st.tally.Add(t)
 	for o, n := range t.Outcomes {
-		if statemachine.Outcome(o) != statemachine.Pending { //nolint:gosec // an index of the table
+		if statemachine.Outcome(o) != statemachine.Pending {
 			st.results += uint64(n)
 		}
 	}

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -31,29 +32,32 @@ func TestStepsGatherTheRunningStepAlone(t *testing.T) {
 		return e[0]
 	}
 	ramp := flow{channel: "c1", bank: "ICBC", good: 3, bad: 1, kind: statemachine.KindRamp}
-	e := feed(100, gate(scope, 3, 2, 40, 4, 2), ramp)
-	if e.Answered != 0 || e.WouldBe != 40 || e.Sent != 4 {
-		t.Errorf("a second counted under the table the step was decided against: %+v, want gates alone", e.StepEvidence)
+	steps := []struct {
+		name string
+		got  func() ScopeEvidence
+		want string
+	}{
+		{"counted under the table the step was decided against: gates alone", func() ScopeEvidence {
+			return feed(100, gate(scope, 3, 2, 40, 4, 2), ramp)
+		}, "step 2: 0 bad of 0, would-be 40, sent 4, 40 a second by 2"},
+		{"gates of another step", func() ScopeEvidence {
+			return feed(101, gate(scope, 3, 1, 7, 7, 1), ramp)
+		}, "step 2: 1 bad of 4, would-be 40, sent 4, 23.5 a second by 2"},
+		{"normal traffic, and another bank's ramp", func() ScopeEvidence {
+			return feed(101, gate(scope, 3, 2, 10, 5, 1), flow{channel: "c1", bank: "ICBC", good: 9}, flow{channel: "c1", bank: "CCB", good: 9, kind: statemachine.KindRamp})
+		}, "step 2: 1 bad of 4, would-be 50, sent 9, 19 a second by 2"},
+		{"a new step keeps the demand of the minute alone", func() ScopeEvidence {
+			st.Step, st.After = 3, 102
+			f.States[scope] = st
+			return feed(103, gate(scope, 3, 3, 13, 2, 1))
+		}, "step 3: 0 bad of 0, would-be 13, sent 2, 17.5 a second by 2"},
 	}
-	e = feed(101, gate(scope, 3, 1, 7, 7, 1), ramp)
-	if e.WouldBe != 40 || e.Sent != 4 {
-		t.Errorf("gates of another step were taken: %+v", e.StepEvidence)
-	}
-	if e.Answered != 4 || e.Bad != 1 || e.Generation != 3 || e.Step != 2 || e.Evidence.From != second {
-		t.Errorf("results of the step: %+v", e.StepEvidence)
-	}
-	e = feed(101, gate(scope, 3, 2, 10, 5, 1), flow{channel: "c1", bank: "ICBC", good: 9}, flow{channel: "c1", bank: "CCB", good: 9, kind: statemachine.KindRamp})
-	if e.Answered != 4 {
-		t.Errorf("normal traffic or another bank's ramp was taken: %+v", e.StepEvidence)
-	}
-	if e.PerSecond != 19 || e.Routers != 2 { // 57 in three seconds
-		t.Errorf("%g would-be payments a second by %d routers, want 19 by 2", e.PerSecond, e.Routers)
-	}
-	st.Step, st.After = 3, 102
-	f.States[scope] = st
-	e = feed(103, gate(scope, 3, 3, 10, 2, 1))
-	if e.Answered != 0 || e.WouldBe != 10 || e.Sent != 2 || e.PerSecond != 67.0/4 {
-		t.Errorf("a new step: %+v, want its own gates and the demand of the minute", e.StepEvidence)
+	for _, tt := range steps {
+		e := tt.got()
+		got := fmt.Sprintf("step %d: %g bad of %g, would-be %d, sent %d, %g a second by %d", e.Step, e.Bad, e.Answered, e.WouldBe, e.Sent, e.PerSecond, e.Routers)
+		if got != tt.want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
+		}
 	}
 }
 

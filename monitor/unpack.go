@@ -84,8 +84,6 @@ func (u *unpacker) word() uint64 {
 	return v
 }
 
-func (u *unpacker) float() float64 { return math.Float64frombits(u.word()) }
-
 func (u *unpacker) bool() bool { return u.byte() != 0 }
 
 func (u *unpacker) string() string {
@@ -115,7 +113,7 @@ func (u *unpacker) numbers(into []uint32) {
 // unpackList reads a length and so many elements of at least size bytes. An empty list is nil.
 func unpackList[T any](u *unpacker, size int, element func() T) []T {
 	n := u.uint()
-	if n > uint64(len(u.b)/size) {
+	if n > uint64(len(u.b)/size) { //nolint:gosec // lengths are not negative
 		u.fail("list cut short")
 	}
 	if u.err != nil || n == 0 {
@@ -141,11 +139,11 @@ func (u *unpacker) scope() statemachine.Scope {
 
 func (u *unpacker) tally() Tally {
 	var t Tally
-	var n [6]uint32
+	var n [5]uint32
 	u.numbers(t.Outcomes[:])
 	u.numbers(n[:])
 	t.Bad, t.BadPayers, t.Half, t.HalfPayers, t.CodedBad = n[0], n[1], n[2], n[3], n[4]
-	if n[5] != 0 {
+	if u.bool() {
 		t.Reporters = u.word()
 	}
 	return t
@@ -171,7 +169,7 @@ func (u *unpacker) item() ItemCounts {
 	var totals [statemachine.NumOutcomes]uint32
 	u.numbers(totals[:])
 	for o, n := range totals {
-		c.Totals[o] = int32(n>>1) ^ -int32(n&1) //nolint:gosec // zigzag
+		c.Totals[o] = int32(n>>1) ^ -int32(n&1)
 	}
 	u.numbers(c.Latency[:])
 	c.LatencyMillis = u.uint()

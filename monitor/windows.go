@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sluice-pay/sluice/statemachine"
@@ -162,7 +163,7 @@ func explain(e statemachine.Evidence) string {
 // amount prints a count, with a half where unmapped codes leave one.
 func amount(v float64) string {
 	if v == float64(int64(v)) {
-		return fmt.Sprintf("%d", int64(v))
+		return strconv.FormatInt(int64(v), 10)
 	}
 	return fmt.Sprintf("%.1f", v)
 }

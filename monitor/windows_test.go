@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -178,15 +179,20 @@ func TestACutBankLeavesItsSiblingsWindowsAlone(t *testing.T) {
 	}
 	put(f, statemachine.InstrumentScope("c1", bank("ICBC")), statemachine.Disabled, 1, 10)
 	w.Observe(sumOf(t0+5, 11, flow{channel: "c1", bank: "CCB", bad: 3}), f)
-	if n, _ := ptr(w.History().Over(statemachine.InstrumentScope("c1", bank("CCB")), t0, t0+5)).Weighted(); n != 18 {
+	if n := weighted(w, statemachine.InstrumentScope("c1", bank("CCB"))); n != 18 {
 		t.Errorf("CCB's window holds %g results, want 18", n)
 	}
-	if n, _ := ptr(w.History().Over(statemachine.ChannelScope("c1"), t0, t0+5)).Weighted(); n != 3 {
+	if n := weighted(w, statemachine.ChannelScope("c1")); n != 3 {
 		t.Errorf("the channel's window holds %g results, want the 3 since the cut", n)
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
+// weighted is how many results the window of an item holds.
+func weighted(w *Windows, item statemachine.Scope) float64 {
+	t := w.History().Over(item, t0, t0+5)
+	n, _ := t.Weighted()
+	return n
+}
 
 // TestInvariant04_VerdictIsRecomputedFromItsEvidence checks that stored evidence is enough to come to the same verdict.
 func TestInvariant04_VerdictIsRecomputedFromItsEvidence(t *testing.T) {
@@ -338,4 +344,20 @@ func TestWilsonLowerIsABound(t *testing.T) {
 			t.Fatalf("%g of %g: one more failure does not raise the bound", bad, n)
 		}
 	})
+}
+
+func BenchmarkObserve(b *testing.B) { // a second of 1,000 busy items: 200 channels
+	f, p := fleetOf(), NewPipeline(NewWindows())
+	var flows []flow
+	for i := range 200 {
+		name := fmt.Sprintf("c%03d", i)
+		f.Channels[name] = statemachine.ChannelFacts{Instruments: []statemachine.Instrument{bank("ICBC")}}
+		flows = append(flows, flow{channel: name, bank: "ICBC", good: 20, bad: i % 2})
+	}
+	sum := sumOf(t0, 10, flows...)
+	b.ReportAllocs()
+	for b.Loop() {
+		sum.Second++
+		p.Observe(sum, f)
+	}
 }
