@@ -29,6 +29,7 @@ type compiler struct {
 	capacity  map[capacityKey][]int // indices in Plan.pools
 	shapeFrom map[string]string     // path that first showed a method's shape
 	setOf     map[setKey]int32      // account sets
+	termsOf   map[string]int32      // terms by their text
 	tally     int                   // slots so far
 }
 
@@ -51,7 +52,7 @@ func CompilePlan(c *configv1.Catalog, prev *Plan) (*Plan, error) {
 			policies: map[string]statemachine.Policy{}, facts: map[string]statemachine.ChannelFacts{},
 		},
 		codes: map[string]codeTable{}, poolOf: map[string]int{}, pooled: map[string]bool{},
-		capacity: map[capacityKey][]int{}, shapeFrom: map[string]string{}, setOf: map[setKey]int32{},
+		capacity: map[capacityKey][]int{}, shapeFrom: map[string]string{}, setOf: map[setKey]int32{}, termsOf: map[string]int32{},
 	}
 	k.head()
 	k.codeTables()

@@ -187,9 +187,7 @@ func (k *compiler) channelInstruments(path string, c *channel, src *configv1.Cha
 			continue
 		}
 		k.methodShape(at, in)
-		t := int32(len(k.plan.terms))
-		k.plan.terms = append(k.plan.terms, k.terms(at, in, all, src.GetCurrencies()))
-		k.spanInstruments(at, c, in, t)
+		k.spanInstruments(at, c, in, k.intern(k.terms(at, in, all, src.GetCurrencies())))
 	}
 }
 
@@ -277,6 +275,18 @@ func cardName(t configv1.CardType) string {
 	case configv1.CardType_CARD_TYPE_UNSPECIFIED:
 	}
 	return ""
+}
+
+// intern keeps equal terms once: fewer bytes to look at in a decision.
+func (k *compiler) intern(t terms) int32 {
+	key := fmt.Sprint(t)
+	i, ok := k.termsOf[key]
+	if !ok {
+		i = int32(len(k.plan.terms))
+		k.plan.terms = append(k.plan.terms, t)
+		k.termsOf[key] = i
+	}
+	return i
 }
 
 // terms compiles currencies and limits of an instrument.

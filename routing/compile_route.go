@@ -189,7 +189,7 @@ func (k *compiler) spread(d draft, only string, key wayKey, index int32, place i
 		d.flags |= slotWindow
 	}
 	for _, entity := range k.entitiesOf(d.channel, only) {
-		d.set, d.account = k.accountsOf(setKey{d.channel, entity, only})
+		d.account = k.accountsOf(setKey{d.channel, entity, only})
 		for _, in := range k.plan.facts[ch.id].Instruments {
 			if in.Method != key.method {
 				continue
@@ -217,8 +217,8 @@ func (k *compiler) entitiesOf(c int32, only string) []string {
 	return out
 }
 
-// accountsOf returns the set of accounts of an entity on a channel, or the one account where there is no choice.
-func (k *compiler) accountsOf(key setKey) (set, single int32) {
+// accountsOf returns the account of an entity on a channel where there is no choice, else the complement of an account set.
+func (k *compiler) accountsOf(key setKey) int32 {
 	at, ok := k.setOf[key]
 	if !ok {
 		s := accountSet{named: map[string][]int32{}}
@@ -240,9 +240,9 @@ func (k *compiler) accountsOf(key setKey) (set, single int32) {
 		k.setOf[key] = at
 	}
 	if s := &k.plan.sets[at]; len(s.named) == 0 && len(s.general) == 1 {
-		return -1, s.general[0]
+		return s.general[0]
 	}
-	return at, -1
+	return ^at
 }
 
 func (k *compiler) combo(ch *channel, i instrument, b statemachine.BusinessType, rs *rows) int32 {
@@ -281,8 +281,8 @@ func (k *compiler) addDraft(l int32, place int, index int32, d draft, rs *rows) 
 	row := &rs.drafts[at]
 	row.drafts = append(row.drafts, d)
 	row.bound++
-	if d.set >= 0 {
-		row.bound += k.plan.sets[d.set].most() - 1
+	if d.account < 0 {
+		row.bound += k.plan.sets[^d.account].most() - 1
 	}
 }
 
@@ -327,43 +327,47 @@ func (k *compiler) layRows(rs *rows) {
 		p.laneOf[sorted[to].Lane] = int32(to)
 	}
 	p.lanes = sorted
+	p.index = newLaneIndex(sorted)
 	p.rows = make([]row, len(rs.drafts))
 	total := 0
 	for i := range rs.drafts {
 		total += len(rs.drafts[i].drafts)
 	}
-	slots := make([]slot, 0, total)
+	p.slots = make([]slot, 0, total)
 	for i := range p.lanes { // in lane order, so that neighbours in the catalogue are neighbours in memory
-		for _, at := range p.lanes[i].rows {
+		l := &p.lanes[i]
+		for _, at := range l.rows {
 			if at >= 0 {
-				slots = layRow(&p.rows[at], &rs.drafts[at], slots)
+				p.layRow(&p.rows[at], &rs.drafts[at])
 			}
+		}
+		l.only = -1
+		if len(l.rows) == 1 && p.selective(l.rows[0]) == 0 {
+			l.only = l.rows[0]
 		}
 	}
 }
 
-func layRow(r *row, d *rowDraft, slots []slot) []slot {
+func (p *Plan) layRow(r *row, d *rowDraft) {
 	slices.SortStableFunc(d.drafts, func(a, b draft) int {
 		return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(rank(a.last), rank(b.last)))
 	})
-	r.route = d.route
-	first := len(slots)
+	*r = row{route: d.route, slot: int32(len(p.slots)), group: int32(len(p.groups)), nSlots: uint8(len(d.drafts))}
 	for i, x := range d.drafts {
 		if i == 0 || x.priority != d.drafts[i-1].priority || x.last != d.drafts[i-1].last {
-			r.groups = append(r.groups, group{first: uint8(i), priority: uint16(x.priority), why: whyOf(x)})
+			p.groups = append(p.groups, group{first: uint8(i), priority: uint16(x.priority), why: whyOf(x)})
+			r.nGroups++
 		}
-		g := &r.groups[len(r.groups)-1]
+		g := &p.groups[len(p.groups)-1]
 		g.n++
 		g.total += uint64(x.weight)
-		slots = append(slots, x.slot)
+		p.slots = append(p.slots, x.slot)
 	}
-	for i := range r.groups {
-		if r.groups[i].n == 1 { // nothing to deal
-			r.groups[i].why = WhyPriority
+	for i := range p.groups[r.group:] {
+		if g := &p.groups[int(r.group)+i]; g.n == 1 { // nothing to deal
+			g.why = WhyPriority
 		}
 	}
-	r.slots = slots[first:len(slots):len(slots)]
-	return slots
 }
 
 func rank(last bool) int {

@@ -24,7 +24,7 @@ func (k *compiler) members(l *lane) []statemachine.Member {
 	var out []statemachine.Member
 	var seen []int32
 	for n, at := range rows {
-		for _, s := range p.rows[at].slots {
+		for _, s := range p.slotsOf(&p.rows[at]) {
 			accounts := p.everyAccount(&s)
 			for _, a := range accounts {
 				if slices.Contains(seen, a) {
@@ -59,10 +59,10 @@ func (p *Plan) selective(at int32) int {
 
 // everyAccount lists all accounts a slot may use for any merchant, in index order.
 func (p *Plan) everyAccount(s *slot) []int32 {
-	if s.set < 0 {
+	if s.account >= 0 {
 		return []int32{s.account}
 	}
-	set := &p.sets[s.set]
+	set := &p.sets[^s.account]
 	out := slices.Clone(set.general)
 	for _, list := range set.named {
 		out = append(out, list...)

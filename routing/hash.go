@@ -5,6 +5,8 @@ import (
 	"math/bits"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/sluice-pay/sluice/statemachine"
 )
 
 // scratch gathers bytes to hash in a fixed buffer; what does not fit is folded into the hash of what went before.
@@ -41,47 +43,71 @@ func (s *scratch) bytes(b []byte) {
 
 // text adds a string and its length, so that no two lists of strings look alike.
 func (s *scratch) text(t string) {
+	if n := s.n; len(t) < 0x80 && len(t) < len(s.buf)-n {
+		s.buf[n] = byte(len(t))
+		s.n = n + 1 + copy(s.buf[n+1:], t)
+		return
+	}
 	s.number(uint64(len(t)))
 	s.raw(t)
 }
 
 func (s *scratch) number(v uint64) {
+	if v < 0x80 && s.n < len(s.buf)-binary.MaxVarintLen64 {
+		s.buf[s.n] = byte(v)
+		s.n++
+		return
+	}
 	if len(s.buf)-s.n < binary.MaxVarintLen64 {
 		s.fold()
 	}
 	s.n += binary.PutUvarint(s.buf[s.n:], v)
 }
 
+// word adds eight bytes.
+func (s *scratch) word(v uint64) {
+	if len(s.buf)-s.n < 8 {
+		s.fold()
+	}
+	binary.LittleEndian.PutUint64(s.buf[s.n:], v)
+	s.n += 8
+}
+
 func (s *scratch) sum() uint64 { return xxhash.Sum64(s.buf[:s.n]) }
 
-// canonical returns the hash of everything a request says, previous attempts included.
-func (s *scratch) canonical(r *Request) uint64 {
+// canonical returns the hash of everything a request says, previous attempts included, and beside it that of its lane.
+func (s *scratch) canonical(r *Request) (request, lane uint64) {
 	s.n = 0
+	s.lane(r.Entity, r.Business, &r.Instrument)
+	lane = s.sum()
 	s.text(r.PaymentID)
 	s.text(r.Merchant)
-	s.text(r.Entity)
-	s.number(uint64(r.Business))
-	s.text(r.Instrument.Method)
-	s.text(r.Instrument.Bank)
-	s.text(r.Instrument.CardType)
-	s.number(uint64(r.Amount))
+	s.word(uint64(r.Amount))
 	s.text(r.Currency)
 	s.text(r.UserTier)
-	s.number(uint64(r.Deadline))
-	s.number(r.PayerKey)
+	s.word(uint64(r.Deadline))
+	s.word(r.PayerKey)
+	s.number(uint64(r.MaxChannels))
+	s.number(uint64(len(r.Enrolled)))
+	s.number(uint64(len(r.Exclude)))
+	s.number(uint64(len(r.Attempts)))
+	if r.Business.FollowsOriginal() || len(r.Enrolled)+len(r.Exclude)+len(r.Attempts) > 0 {
+		s.lists(r)
+	}
+	return s.sum(), lane
+}
+
+// lists adds what most requests do not have.
+func (s *scratch) lists(r *Request) {
 	s.text(r.Original.Channel)
 	s.text(r.Original.Account)
 	s.text(r.Original.Attempt)
-	s.number(uint64(r.MaxChannels))
-	s.number(uint64(len(r.Enrolled)))
 	for _, c := range r.Enrolled {
 		s.text(c)
 	}
-	s.number(uint64(len(r.Exclude)))
 	for _, c := range r.Exclude {
 		s.text(c)
 	}
-	s.number(uint64(len(r.Attempts)))
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
 		s.text(a.Channel)
@@ -90,7 +116,15 @@ func (s *scratch) canonical(r *Request) uint64 {
 		s.number(uint64(a.Outcome))
 		s.text(a.Code)
 	}
-	return s.sum()
+}
+
+// lane adds the parts of a lane.
+func (s *scratch) lane(entity string, b statemachine.BusinessType, i *statemachine.Instrument) {
+	s.number(uint64(b))
+	s.text(entity)
+	s.text(i.Method)
+	s.text(i.Bank)
+	s.text(i.CardType)
 }
 
 // split returns the hash that deals a payment over the splits of a route: purpose, route and generation, payment id.
@@ -118,25 +152,22 @@ func next(h uint64) uint64 {
 // draw orders the n members of a group by weighted draws without replacement: the first by the hash itself, so that each gets
 // exactly its part of all payments, each later one by the next hash among those that are left. order receives 0..n-1.
 func draw(hash uint64, slots []slot, total uint64, order []uint8) {
-	n := len(slots)
-	for i := range n {
+	order = order[:len(slots)]
+	for i := range order {
 		order[i] = uint8(i)
 	}
-	for left := n; left > 1; left-- {
+	last := len(order) - 1
+	for i := range last {
 		x := deal(hash, total)
-		i := n - left
 		j := i
-		for ; j < n-1; j++ {
-			w := uint64(slots[order[j]].weight)
-			if x < w {
-				break
-			}
+		w := uint64(slots[order[j]].weight)
+		for x >= w && j < last {
 			x -= w
+			j++
+			w = uint64(slots[order[j]].weight)
 		}
-		chosen := order[j]
-		copy(order[i+1:j+1], order[i:j])
-		order[i] = chosen
-		total -= uint64(slots[chosen].weight)
+		order[i], order[j] = order[j], order[i]
+		total -= w
 		hash = next(hash)
 	}
 }

@@ -30,10 +30,13 @@ type Plan struct {
 
 	lanes  []lane // sorted
 	laneOf map[statemachine.Lane]int32
+	index  laneIndex
 	ways   []way
 	wayOf  map[wayKey]int32
 	routes []route
 	rows   []row
+	groups []group
+	slots  []slot
 	combos []combo
 
 	policy   statemachine.Policy // default
@@ -132,15 +135,19 @@ func (r *route) serves(merchant, tier string) bool {
 type lane struct {
 	statemachine.Lane
 	way  int32
+	only int32   // row of the only route of the way, if that serves every payment, else -1
 	rows []int32 // by position of the route in the way, -1 = the route has no candidate for the lane
 }
 
-// row is the candidates of one lane under one route, by priority.
+// row is the candidates of one lane under one route, by priority: runs of Plan.groups and Plan.slots.
 type row struct {
-	route  int32
-	slots  []slot
-	groups []group
+	route           int32
+	slot, group     int32
+	nSlots, nGroups uint8
 }
+
+// slotsOf returns the slots of a row.
+func (p *Plan) slotsOf(w *row) []slot { return p.slots[w.slot : w.slot+int32(w.nSlots)] }
 
 // group is a run of slots that a hash orders: one priority, or its last resort.
 type group struct {
@@ -153,9 +160,8 @@ type group struct {
 // slot is one channel of a row.
 type slot struct {
 	channel int32
-	account int32  // the only account, -1 = see set
-	set     int32  // account set, -1 = the one account
-	terms   int32  // -1 = neither currencies nor limits
+	account int32 // the only account, or the complement of an account set
+	terms   int32
 	combo   int32  // what it counts under
 	weight  uint32 // part of its group
 	flags   uint8

@@ -52,7 +52,8 @@ func Rank(t *Table, r *Request, second int64, rk *Ranking) {
 	if t == nil {
 		return
 	}
-	rk.hash = rk.scratch.canonical(r)
+	var lane uint64
+	rk.hash, lane = rk.scratch.canonical(r)
 	rk.judgeAttempts()
 	switch {
 	case rk.decided >= 0:
@@ -61,7 +62,7 @@ func Rank(t *Table, r *Request, second int64, rk *Ranking) {
 	case r.Business.FollowsOriginal():
 		rk.rankOriginal()
 	default:
-		rk.rankLane()
+		rk.rankLane(lane)
 	}
 }
 
@@ -84,10 +85,10 @@ func (rk *Ranking) judgeAttempts() {
 	}
 }
 
-// rankLane ranks the candidates of the request's lane.
-func (rk *Ranking) rankLane() {
+// rankLane ranks the candidates of the request's lane, given the hash of its key.
+func (rk *Ranking) rankLane(hash uint64) {
 	p, r := rk.table.plan, rk.request
-	l, ok := p.findLane(r)
+	l, ok := p.findLane(r, hash)
 	if !ok {
 		rk.refusal = p.whyNoLane(r)
 		return
@@ -95,35 +96,42 @@ func (rk *Ranking) rankLane() {
 	rk.lane = l
 	ln := &p.lanes[l]
 	rk.bank = ln.Instrument.Bank != statemachine.NoBank
-	at := int32(-1)
+	at := ln.only
+	if at < 0 {
+		at = rk.chooseRoute(ln)
+	}
+	if at < 0 {
+		return
+	}
+	rk.money = -1
+	if c, ok := p.currencies[r.Currency]; ok {
+		rk.money = int16(c)
+	}
+	rk.rankRow(&p.rows[at])
+}
+
+// chooseRoute finds the first route of a lane's way that serves the payment, and its row; -1 with a refusal if there is none.
+func (rk *Ranking) chooseRoute(ln *lane) int32 {
+	p, r := rk.table.plan, rk.request
 	for i, id := range p.ways[ln.way].routes {
-		if p.routes[id].serves(r.Merchant, r.UserTier) {
-			rk.route, at = id, ln.rows[i]
-			break
+		if !p.routes[id].serves(r.Merchant, r.UserTier) {
+			continue
 		}
-	}
-	switch {
-	case rk.route < 0:
-		rk.refusal = UnsupportedRoute
-	case at < 0:
-		rk.refusal = UnsupportedPayment
-	default:
-		rk.money = -1
-		if c, ok := p.currencies[r.Currency]; ok {
-			rk.money = int16(c)
+		if ln.rows[i] < 0 {
+			rk.route, rk.refusal = id, UnsupportedPayment
 		}
-		rk.rankRow(&p.rows[at])
+		return ln.rows[i]
 	}
+	rk.refusal = UnsupportedRoute
+	return -1
 }
 
 // findLane finds the request's lane; an instrument that says more or less than its method knows is brought into shape.
-func (p *Plan) findLane(r *Request) (int32, bool) {
-	key := statemachine.Lane{Entity: r.Entity, Business: r.Business, Instrument: r.Instrument}
-	if i, ok := p.laneOf[key]; ok {
+func (p *Plan) findLane(r *Request, hash uint64) (int32, bool) {
+	if i, ok := p.index.find(p.lanes, hash, r.Entity, r.Business, &r.Instrument); ok {
 		return i, true
 	}
-	key.Instrument = p.shaped(r.Instrument)
-	i, ok := p.laneOf[key]
+	i, ok := p.laneOf[statemachine.Lane{Entity: r.Entity, Business: r.Business, Instrument: p.shaped(r.Instrument)}]
 	return i, ok
 }
 
@@ -146,16 +154,21 @@ func (p *Plan) whyNoLane(r *Request) RefusalReason {
 
 // rankRow ranks a row: group by group, each in the order its hash deals.
 func (rk *Ranking) rankRow(w *row) {
+	p := rk.table.plan
+	rk.route = w.route
+	all := p.slotsOf(w)
+	dealt := false
 	var hash uint64
-	for i := range w.groups {
-		g := &w.groups[i]
-		slots := w.slots[g.first : g.first+g.n]
+	groups := p.groups[w.group : w.group+int32(w.nGroups)]
+	for i := range groups {
+		g := &groups[i]
+		slots := all[g.first : g.first+g.n]
 		if g.n == 1 {
 			rk.slot(&slots[0], g, 0)
 			continue
 		}
-		if hash == 0 {
-			hash = rk.scratch.split(rk.table.plan.routes[w.route].salt, rk.request.PaymentID)
+		if !dealt {
+			hash, dealt = rk.scratch.split(p.routes[w.route].salt, rk.request.PaymentID), true
 		}
 		order := rk.order[:g.n]
 		draw(hash, slots, g.total, order)
@@ -169,32 +182,32 @@ func (rk *Ranking) rankRow(w *row) {
 func (rk *Ranking) slot(s *slot, g *group, hash uint64) {
 	c := ranked{channel: s.channel, account: s.account, combo: s.combo, closing: -1, hash: hash, priority: g.priority, why: g.why}
 	c.drop = rk.dropOf(s)
-	if s.set < 0 {
-		rk.add(c)
+	if s.account >= 0 {
+		rk.add(&c)
 		return
 	}
-	set := &rk.table.plan.sets[s.set]
+	set := &rk.table.plan.sets[^s.account]
 	named := set.named[rk.request.Merchant]
 	if len(named)+len(set.general) == 0 {
 		c.account, c.drop = -1, DropNoAccount
-		rk.add(c)
+		rk.add(&c)
 		return
 	}
 	for _, a := range named {
 		c.account = a
-		rk.add(c)
+		rk.add(&c)
 	}
 	for _, a := range set.general {
 		c.account = a
-		rk.add(c)
+		rk.add(&c)
 	}
 }
 
 // add puts a candidate among the ranked or the dropped. A row never has more candidates than the arrays: CompilePlan saw to it.
-func (rk *Ranking) add(c ranked) {
+func (rk *Ranking) add(c *ranked) {
 	if c.drop != DropNone {
 		if rk.dropped < len(rk.gone) {
-			rk.gone[rk.dropped] = c
+			rk.gone[rk.dropped] = *c
 			rk.dropped++
 		}
 		return
@@ -203,13 +216,15 @@ func (rk *Ranking) add(c ranked) {
 		return
 	}
 	if len(rk.table.marks.of(c.channel)) > 0 {
-		at := rk.items(&c)
+		at := rk.items(c)
 		c.phase, c.closing = rk.table.closed(c.channel, &at)
 		if rk.request.Business == statemachine.Query { // asked of a sick channel above all
 			c.phase = statemachine.Healthy
 		}
+	} else {
+		c.phase, c.closing = statemachine.Healthy, -1
 	}
-	rk.list[rk.ranked] = c
+	rk.list[rk.ranked] = *c
 	rk.ranked++
 }
 

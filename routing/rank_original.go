@@ -25,7 +25,7 @@ func (rk *Ranking) rankOriginal() {
 	c := ranked{channel: ci, account: ai, combo: -1, closing: -1, why: WhyOriginal}
 	rk.origin = places{ch.item, ch.business[r.Business], -1, p.accounts[ai].item, -1}
 	c.drop = rk.dropOriginal(ch)
-	rk.add(c)
+	rk.add(&c)
 }
 
 func (rk *Ranking) dropOriginal(ch *channel) DropReason {
