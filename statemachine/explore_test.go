@@ -248,26 +248,40 @@ func TestInvariant16_HealthyScopeNeverStaysOff(t *testing.T) {
 	}
 }
 
-// TestLevelsLimitAutomation: with level observe automation takes nothing away from any reachable state, and with neither level
-// does it begin to probe what it closed.
+// TestLevelsLimitAutomation: with level observe automation takes nothing away from any reachable state, and with level
+// off-only it does not begin to probe what it closed unless an OFF above it ended.
 func TestLevelsLimitAutomation(t *testing.T) {
 	t.Parallel()
-	for level, never := range map[Level]func(move string) bool{
-		LevelOffOnly: func(move string) bool { return move == "DISABLED | tick | PROBING | 0%" },
-		LevelObserve: func(move string) bool {
-			byPeople := strings.Contains(move, "order") || strings.Contains(move, "| tick | PROBING")
-			return !byPeople && !strings.Contains(move, "evidence passed")
-		},
-	} {
-		_, moves, err := walk(walkPolicy(level), machines)
+	withOff := func(e Event) bool {
+		o, order := e.(Order)
+		return machines(e) && !order || order && (o.Action == ActionOff || o.Action == ActionRelease)
+	}
+	for _, level := range []Level{LevelObserve, LevelOffOnly} {
+		nodes, moves, err := walk(walkPolicy(level), withOff)
 		if err != nil || len(moves) == 0 {
 			t.Fatalf("%d moves, %v", len(moves), err)
 		}
-		for _, move := range slices.Sorted(maps.Keys(moves)) {
-			if never(move) {
-				t.Errorf("level %d: %s", level, move)
+		for move := range moves {
+			byPeople := strings.Contains(move, "order") || strings.Contains(move, "| tick | PROBING")
+			if level == LevelObserve && !byPeople && !strings.Contains(move, "evidence passed") {
+				t.Errorf("level observe: %s", move)
 			}
 		}
+		for _, n := range nodes {
+			staysClosed(t, n, walkPolicy(level))
+		}
+	}
+}
+
+// staysClosed checks that a scope closed by automation alone waits for people.
+func staysClosed(t *testing.T, n node, p Policy) {
+	t.Helper()
+	s := n.state
+	if s.Phase != Disabled || s.Held() {
+		return
+	}
+	if next, _ := Step(s, Tick{}, p, n.now.Add(time.Hour)); next.Phase != Disabled {
+		t.Fatalf("level %d: a tick an hour later leads from %+v to %s", p.Level, s, next.Phase)
 	}
 }
 

@@ -1,10 +1,5 @@
 package statemachine
 
-import (
-	"maps"
-	"slices"
-)
-
 // Fleet is what guards and localisation see of the world: the lanes with their members, capacities, states, demand and
 // policies. It is immutable once built; lists are sorted.
 type Fleet struct {
@@ -31,21 +26,6 @@ func (f *Fleet) State(s Scope) State {
 		return st
 	}
 	return NewState(s)
-}
-
-// With returns a copy of the fleet with one state replaced, so that the next guard of the same tick sees what the last one let
-// through: a fresh automatic cut also counts as recent. The lists of lanes and pools are shared.
-func (f *Fleet) With(st State) *Fleet {
-	g := *f
-	g.States = maps.Clone(f.States)
-	if g.States == nil {
-		g.States = map[Scope]State{}
-	}
-	g.States[st.Scope] = st
-	if st.Phase == Disabled && st.Since != 0 && st.Since == st.Cuts[0] {
-		g.Recent = append(slices.Clone(f.Recent), RecentCut{Scope: st.Scope, At: st.Since})
-	}
-	return &g
 }
 
 // ChannelFacts are the parts of a channel that guards and localisation need.
