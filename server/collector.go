@@ -29,6 +29,7 @@ type collector struct {
 
 	reports, decisions, phase, share, scopePhase, scopeShare *prometheus.Desc
 	revision, age, ready, duplicates, inFlight, hidden       *prometheus.Desc
+	ledger, orders                                           *prometheus.Desc
 }
 
 func newCollector(s *Server) *collector {
@@ -46,6 +47,8 @@ func newCollector(s *Server) *collector {
 		ready:      d("sluice_ready", "1 when a table is in force and the server is not stopping.", nil, nil),
 		duplicates: d("sluice_duplicate_window_seconds", "For how long repeated reports are recognised.", nil, nil),
 		inFlight:   d("sluice_rpc_in_flight", "RPCs under way.", nil, nil),
+		ledger:     d("sluice_ledger_attempts_total", "Attempts to change the ledger, by how they ended.", []string{"result"}, nil),
+		orders:     d("sluice_orders_total", "Operators' orders, by what became of them.", []string{"result"}, nil),
 		hidden:     d("sluice_scopes_not_exported", "Scopes that are not healthy and left out for the bound of series.", nil, nil),
 	}
 }
@@ -75,6 +78,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		ready = 1
 	}
 	gauge(c.ready, ready)
+	c.control(out)
 	sight := c.s.cfg.World.Sight()
 	if sight == nil {
 		return
@@ -83,6 +87,25 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.age, max(0, c.s.cfg.Now().Sub(sight.Confirmed)).Truncate(time.Millisecond).Seconds())
 	c.channels(sight, gauge, out)
 	c.scopes(sight, gauge)
+}
+
+// control sends what became of changes and orders.
+func (c *collector) control(out chan<- prometheus.Metric) {
+	if c.s.cfg.Control == nil {
+		return
+	}
+	n := c.s.cfg.Control()
+	send := func(d *prometheus.Desc, v uint64, label string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), label)
+	}
+	send(c.ledger, n.Commits, "committed")
+	send(c.ledger, n.Conflicts, "conflict")
+	send(c.ledger, n.Unknown, "unknown")
+	send(c.ledger, n.NotLeader, "not_leader")
+	send(c.ledger, n.Failed, "failed")
+	send(c.orders, n.Orders, "carried_out")
+	send(c.orders, n.OrdersNo, "refused_by_guard")
+	send(c.orders, n.Replays, "repeated")
 }
 
 // channels sends what every channel of the catalogue has. Channels the catalogue lost are left out.

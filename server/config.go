@@ -81,13 +81,14 @@ type Config struct {
 	Clock    Clock
 	Logger   *slog.Logger
 
-	Identities     []Identity       // who may call
-	AllowAnonymous bool             // callers without a token may do everything; for a loopback address only
-	TLS            *tls.Config      // nil = plain text
-	Now            func() time.Time // nil = time.Now
-	MaxInFlight    int              // requests under way before the replica sheds load; 0 = 4096
-	SlowRPC        time.Duration    // RPCs that take longer are logged; 0 = 250 ms
-	Heartbeat      time.Duration    // between heartbeats of a quiet watch; 0 = 10 s
+	Identities     []Identity                     // who may call
+	Control        func() monitor.ControlCounters // figures of monitor's Control; nil = not exported
+	AllowAnonymous bool                           // callers without a token may do everything; for a loopback address only
+	TLS            *tls.Config                    // nil = plain text
+	Now            func() time.Time               // nil = time.Now
+	MaxInFlight    int                            // requests under way before the replica sheds load; 0 = 4096
+	SlowRPC        time.Duration                  // RPCs that take longer are logged; 0 = 250 ms
+	Heartbeat      time.Duration                  // between heartbeats of a quiet watch; 0 = 10 s
 }
 
 func (c Config) withDefaults() Config {

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/sluice-pay/sluice/monitor"
+	"github.com/sluice-pay/sluice/statemachine"
 )
 
 // watchBuffer is how many journal entries a watch may lag behind before it is ended.
@@ -37,23 +38,28 @@ func (h *Hub) Publish(entries []monitor.JournalEntry) {
 		}
 		h.sequence = e.Sequence
 		h.metrics.entry(e)
-		for w := range h.watchers {
-			select {
-			case w.entries <- *e:
-			default:
-				delete(h.watchers, w)
-				close(w.slow)
-				h.metrics.dropped.Inc()
-			}
-		}
+		h.pass(e)
 	}
 }
 
-// Skip says that everything up to a sequence happened before this replica began: it is not passed on.
-func (h *Hub) Skip(sequence uint64) {
+// Raise passes on an alert that belongs to no change and has no journal entry.
+func (h *Hub) Raise(a statemachine.Alert) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.sequence = max(h.sequence, sequence)
+	h.pass(&monitor.JournalEntry{Alerts: []statemachine.Alert{a}})
+}
+
+// pass hands an entry to all watchers; one whose buffer is full is ended.
+func (h *Hub) pass(e *monitor.JournalEntry) {
+	for w := range h.watchers {
+		select {
+		case w.entries <- *e:
+		default:
+			delete(h.watchers, w)
+			close(w.slow)
+			h.metrics.dropped.Inc()
+		}
+	}
 }
 
 func (h *Hub) watch() *watcher {

@@ -20,35 +20,6 @@ const (
 	numRefusals   = int(routing.DeadlinePassed) + 1
 )
 
-// LedgerResult is how an attempt to change the ledger ended.
-type LedgerResult uint8
-
-// The results of a ledger attempt.
-const (
-	LedgerCommitted LedgerResult = iota
-	LedgerConflict
-	LedgerUnknown
-	LedgerNotLeader
-	LedgerFailed
-	numLedgerResults
-)
-
-// String returns the word of the metric.
-func (r LedgerResult) String() string {
-	switch r {
-	case LedgerCommitted:
-		return "committed"
-	case LedgerConflict:
-		return "conflict"
-	case LedgerUnknown:
-		return "unknown"
-	case LedgerNotLeader:
-		return "not_leader"
-	case LedgerFailed, numLedgerResults:
-	}
-	return "failed"
-}
-
 // Metrics are the figures of one replica, in a registry of their own. Every label value is known beforehand or bounded by the
 // catalogue; what callers send never becomes a label.
 type Metrics struct {
@@ -57,7 +28,6 @@ type Metrics struct {
 	answers    *prometheus.CounterVec
 	refusals   [numRefusals]prometheus.Counter
 	attempts   [3]prometheus.Counter // refused for a previous attempt
-	ledger     [numLedgerResults]prometheus.Counter
 	rulings    *prometheus.CounterVec
 	violations [numInvariants]prometheus.Counter
 	moves      *prometheus.CounterVec
@@ -105,10 +75,6 @@ func (m *Metrics) resolve() {
 	for i, reason := range [...]string{"ALREADY_PAID", "AMBIGUOUS_PREVIOUS_ATTEMPT", "FINAL_PREVIOUS_ATTEMPT"} {
 		m.attempts[i] = refusals.WithLabelValues(reason)
 	}
-	ledger := counters("sluice_ledger_attempts_total", "Attempts to change the ledger, by how they ended.", "result")
-	for r := range numLedgerResults {
-		m.ledger[r] = ledger.WithLabelValues(r.String())
-	}
 	violations := counters("sluice_invariant_violations_total", "Violations of the invariants found in operation; anything but 0 is a fault of Sluice.", "invariant")
 	for i := range m.violations {
 		m.violations[i] = violations.WithLabelValues(invariantLabel(i + 1))
@@ -121,7 +87,7 @@ func (m *Metrics) resolve() {
 	for k := statemachine.Cut; k <= statemachine.Refused; k++ {
 		m.incidents.WithLabelValues(k.String())
 	}
-	m.registry.MustRegister(refusals, ledger, violations)
+	m.registry.MustRegister(refusals, violations)
 }
 
 func invariantLabel(n int) string { return string([]byte{'0' + byte(n/10), '0' + byte(n%10)}) }
@@ -151,9 +117,6 @@ func (m *Metrics) AddRouter(sent []statemachine.SentCount) {
 		at[s.Kind] += uint64(s.N)
 	}
 }
-
-// Ledger counts one attempt to change the ledger.
-func (m *Metrics) Ledger(r LedgerResult) { m.ledger[min(r, LedgerFailed)].Inc() }
 
 // Ruling counts a ruling of a guard; an unknown guard and ALLOW are not counted.
 func (m *Metrics) Ruling(r statemachine.Ruling) {

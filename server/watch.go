@@ -128,13 +128,13 @@ func (f *channelFeed) follow(w *watcher) error {
 		case <-w.slow:
 			return tooSlow()
 		case e := <-w.entries:
-			if e.Sequence <= f.sent {
+			if e.Sequence != 0 && e.Sequence <= f.sent {
 				continue
 			}
 			if err := f.entry(&e); err != nil {
 				return err
 			}
-			f.sent = e.Sequence
+			f.sent = max(f.sent, e.Sequence)
 			beat.Reset(f.s.cfg.Heartbeat)
 		case <-beat.C:
 			if err := f.heartbeat(); err != nil {
