@@ -22,8 +22,8 @@ const (
 // CountersOptions bound the memory of Counters. The zero value gives the defaults.
 type CountersOptions struct {
 	DuplicateWindow int64 // seconds for which repeated reports are recognised at least, if the slots suffice; 3600
-	DuplicateSlots  int   // slots of each of two generations of attempts, 9 bytes each; 1 << 19
-	PayerSlots      int   // slots of each of two generations of payer × item with a bad result, 12 bytes each; 1 << 17
+	DuplicateSlots  int   // slots of each of two generations of attempts, 16 bytes each; 1 << 19
+	PayerSlots      int   // slots of each of two generations of payer × item with a bad result, 16 bytes each; 1 << 17
 }
 
 // Counters count reports into the items of the current second, in memory. They are safe for concurrent use; one mutex

@@ -511,19 +511,24 @@ func BenchmarkCount(b *testing.B) {
 			c.mu.Unlock()
 		}
 	})
+	n := uint64(0)
+	next := func() {
+		n++
+		r.Attempt = n * 0xD6E8FEB86659FD93
+		c.Count(r, t0+int64(n>>16))
+	}
+	for range 1 << 20 { // both generations at their full size
+		next()
+	}
 	b.Run("with-duplicate-check", func(b *testing.B) {
 		b.ReportAllocs()
-		n := uint64(0)
 		for b.Loop() {
-			n++
-			r.Attempt = n * 0xD6E8FEB86659FD93
-			c.Count(r, t0+int64(n>>16))
+			next()
 		}
 	})
 	b.Run("bad-with-duplicate-check", func(b *testing.B) {
 		b.ReportAllocs()
 		r := report(1, statemachine.TimedOut)
-		n := uint64(1 << 40)
 		for b.Loop() {
 			n++
 			r.Attempt, r.Payer = n*0xD6E8FEB86659FD93, n

@@ -28,7 +28,7 @@ func (d *duplicates) resolve(r *Report, o statemachine.Outcome, second int64) ch
 		d.first = second
 	}
 	final := r.Final && o != statemachine.Pending
-	known, ok := d.table.get(r.Attempt)
+	known, ok := d.table.get(r.Attempt * fingerprint)
 	if !ok {
 		if r.Age >= 0 && second-int64(r.Age) < d.table.complete {
 			return change{disposition: Late}
@@ -52,7 +52,7 @@ func (d *duplicates) remember(attempt uint64, o statemachine.Outcome, final bool
 	if final {
 		v |= knownFinal
 	}
-	d.table.put(attempt, v, second)
+	d.table.put(attempt*fingerprint, v, second)
 }
 
 // window returns the seconds back from second for which every repeated report is recognised.

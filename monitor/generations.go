@@ -12,12 +12,17 @@ type generations[V any] struct {
 	complete   int64 // everything put in at this second or later is still there
 }
 
-// generation is an open-addressed table with linear probing. Key 0 marks a free slot.
+// generation is an open-addressed table with linear probing.
 type generation[V any] struct {
-	keys   []uint64
-	values []V
-	used   int
-	start  int64 // second of the first entry
+	slots []slot[V]
+	used  int
+	start int64 // second of the first entry
+}
+
+// slot holds key and value side by side: one access to memory finds both. Key 0 marks a free slot.
+type slot[V any] struct {
+	key   uint64
+	value V
 }
 
 const (
@@ -33,15 +38,13 @@ func newGenerations[V any](limit int, window int64) *generations[V] {
 	return &generations[V]{limit: slots, window: max(1, window), complete: math.MinInt64}
 }
 
-// slot returns where the key is or would be, and whether it is there. The table must have a free slot.
-func (g *generation[V]) slot(key uint64) (int, bool) {
-	mask := len(g.keys) - 1
-	for i := int(key*fingerprint>>32) & mask; ; i = (i + 1) & mask {
-		switch g.keys[i] {
-		case key:
-			return i, true
-		case 0:
-			return i, false
+// find returns the slot where the key is or would be. The table must have a free slot. The low 16 bits of a key do not
+// move it: keys that differ in them alone lie side by side.
+func (g *generation[V]) find(key uint64) *slot[V] {
+	mask := len(g.slots) - 1
+	for i := int((key >> 16) * fingerprint >> 32); ; i++ {
+		if s := &g.slots[i&mask]; s.key == key || s.key == 0 {
+			return s
 		}
 	}
 }
@@ -50,33 +53,28 @@ func (g *generation[V]) get(key uint64) (v V, ok bool) {
 	if g.used == 0 {
 		return v, false
 	}
-	i, ok := g.slot(key)
-	if !ok {
-		return v, false
-	}
-	return g.values[i], true
+	s := g.find(key)
+	return s.value, s.key != 0
 }
 
 // full reports whether one more entry would make probing slow.
-func (g *generation[V]) full() bool { return g.used >= len(g.keys)/4*3 }
+func (g *generation[V]) full() bool { return g.used >= len(g.slots)/4*3 }
 
 func (g *generation[V]) put(key uint64, v V) {
-	i, ok := g.slot(key)
-	if !ok {
-		g.keys[i] = key
+	s := g.find(key)
+	if s.key == 0 {
+		s.key = key
 		g.used++
 	}
-	g.values[i] = v
+	s.value = v
 }
 
 // grow doubles the table.
 func (g *generation[V]) grow() {
-	bigger := generation[V]{start: g.start}
-	slots := max(firstSlots, 2*len(g.keys))
-	bigger.keys, bigger.values = make([]uint64, slots), make([]V, slots)
-	for i, key := range g.keys {
-		if key != 0 {
-			bigger.put(key, g.values[i])
+	bigger := generation[V]{start: g.start, slots: make([]slot[V], max(firstSlots, 2*len(g.slots)))}
+	for _, s := range g.slots {
+		if s.key != 0 {
+			bigger.put(s.key, s.value)
 		}
 	}
 	*g = bigger
@@ -97,7 +95,7 @@ func (g *generations[V]) put(key uint64, v V, second int64) {
 	switch {
 	case g.young.used > 0 && second-g.young.start >= g.window:
 		g.rotate()
-	case g.young.full() && len(g.young.keys) >= g.limit:
+	case g.young.full() && len(g.young.slots) >= g.limit:
 		g.rotate()
 	}
 	if g.young.full() {
@@ -113,7 +111,7 @@ func (g *generations[V]) put(key uint64, v V, second int64) {
 func (g *generations[V]) rotate() {
 	if g.old.used > 0 {
 		g.complete = g.young.start + 1 // earlier entries of that second may have been dropped
-		clear(g.old.keys)
+		clear(g.old.slots)
 		g.old.used = 0
 	}
 	g.young, g.old = g.old, g.young
