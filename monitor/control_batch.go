@@ -142,7 +142,7 @@ func (b *batch) keep(i statemachine.Incident) {
 	b.incidents = append(b.incidents, i)
 }
 
-// ruled asks the guard about events that may close a scope and puts the ruling in. A ruling that refuses already (common mode,
+// ruled asks the guard about events that may close or lower a scope and puts the ruling in. A ruling that refuses already (common mode,
 // single reporter) stands. Where no gate would be closed the guard is not asked: states that are held, closed or probing.
 func (b *batch) ruled(s statemachine.State, event statemachine.Event) statemachine.Event {
 	open := s.Phase == statemachine.Healthy || s.Phase == statemachine.Ramping
@@ -151,14 +151,18 @@ func (b *batch) ruled(s statemachine.State, event statemachine.Event) statemachi
 	}
 	switch e := event.(type) {
 	case statemachine.Verdict:
-		if e.Kind == statemachine.Failing && e.Ruling.Answer != statemachine.Refuse {
-			e.Ruling = b.ask(s.Scope, e.Evidence.Lower)
+		switch {
+		case e.Ruling.Answer == statemachine.Refuse:
+		case e.Kind == statemachine.Failing:
+			e.Ruling = b.ask(s.Scope, 0, e.Evidence.Lower)
+		case e.Kind == statemachine.MildlyFailing: // half of the share is to leave, and has to find room, too
+			e.Ruling = b.ask(s.Scope, max(s.Share/2, statemachine.MinLowered), e.Evidence.Lower)
 		}
 		return e
 	case statemachine.StepEvidence:
 		if e.Judgement == statemachine.Failed && s.Phase == statemachine.Ramping && e.Generation == s.Generation && e.Step == s.Step &&
 			e.Ruling.Answer != statemachine.Refuse {
-			e.Ruling = b.ask(s.Scope, e.Evidence.Lower)
+			e.Ruling = b.ask(s.Scope, 0, e.Evidence.Lower)
 		}
 		return e
 	case statemachine.Tick, statemachine.Order:
@@ -166,8 +170,9 @@ func (b *batch) ruled(s statemachine.State, event statemachine.Event) statemachi
 	return event
 }
 
-func (b *batch) ask(scope statemachine.Scope, lower float64) statemachine.Ruling {
-	r := statemachine.Guard(b.fleet, statemachine.Proposal{Scope: scope, Cause: statemachine.Automation, Lower: lower}, b.now)
+func (b *batch) ask(scope statemachine.Scope, share statemachine.Share, lower float64) statemachine.Ruling {
+	p := statemachine.Proposal{Scope: scope, Share: share, Cause: statemachine.Automation, Lower: lower}
+	r := statemachine.Guard(b.fleet, p, b.now)
 	b.rulings = append(b.rulings, ScopeRuling{Scope: scope, Ruling: r})
 	return r
 }
