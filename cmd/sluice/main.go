@@ -11,6 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-pay/sluice/cmd/internal/cli"
+	"github.com/sluice-pay/sluice/cmd/internal/demo"
+	"github.com/sluice-pay/sluice/cmd/internal/serve"
+	"github.com/sluice-pay/sluice/cmd/internal/simulate"
 )
 
 // version is stamped by the build.
@@ -35,5 +38,5 @@ func run() int {
 
 // commands are those that are more than a client of the API.
 func commands() []*cobra.Command {
-	return []*cobra.Command{}
+	return []*cobra.Command{serve.NewCommand(), demo.NewCommand(), simulate.NewCommand()}
 }

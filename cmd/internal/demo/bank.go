@@ -21,26 +21,26 @@ func (f *fault) hits(at time.Duration, channel, bank string) bool {
 	return at >= f.from && at < f.to && channel == f.channel && bank == f.bank
 }
 
-// codes is how one code table says the three things a bank may answer.
-type codes struct {
+// dialect is how one code table says the three things a bank may answer.
+type dialect struct {
 	good     string
 	declined []string
 	failed   []string
 }
 
-// dialect returns the codes of a code table of the sample catalogue.
-func dialect(table string) codes {
+// dialectOf returns the codes of a code table of the sample catalogue.
+func dialectOf(table string) dialect {
 	switch table {
 	case "upi":
-		return codes{"00", []string{"Z9", "ZM", "Z8"}, []string{"U30", "91"}}
+		return dialect{"00", []string{"Z9", "ZM", "Z8"}, []string{"U30", "91"}}
 	case "unionpay":
-		return codes{"00", []string{"64", "65"}, []string{"60", "01"}}
+		return dialect{"00", []string{"64", "65"}, []string{"60", "01"}}
 	case "alipay":
-		return codes{"10000", []string{"ACQ.BUYER_BALANCE_NOT_ENOUGH"}, []string{"ACQ.PAYMENT_FAIL"}}
+		return dialect{"10000", []string{"ACQ.BUYER_BALANCE_NOT_ENOUGH"}, []string{"ACQ.PAYMENT_FAIL"}}
 	case "wechat":
-		return codes{"SUCCESS", []string{"NOTENOUGH"}, []string{"TRADE_ERROR"}}
+		return dialect{"SUCCESS", []string{"NOTENOUGH"}, []string{"TRADE_ERROR"}}
 	}
-	return codes{"SUCCESS", []string{"USER_ABORTED", "INSUFFICIENT_FUNDS"}, []string{"BANK_TECHNICAL_ERROR"}}
+	return dialect{"SUCCESS", []string{"USER_ABORTED", "INSUFFICIENT_FUNDS"}, []string{"BANK_TECHNICAL_ERROR"}}
 }
 
 // result is what an attempt came to.
@@ -60,7 +60,7 @@ type banks struct {
 
 // attempt draws what one attempt meets. latency is lognormal: p50 150 ms, p99 about 600 ms.
 func (b *banks) attempt(r *rand.Rand, at time.Duration, channel string, s *stream) result {
-	words := dialect(b.tables[channel])
+	words := dialectOf(b.tables[channel])
 	res := result{latency: time.Duration(150*math.Exp(0.6*r.NormFloat64())) * time.Millisecond}
 	for i := range b.faults {
 		if b.faults[i].hits(at, channel, s.bank) && r.Float64() < b.faults[i].rate {

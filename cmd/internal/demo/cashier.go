@@ -106,7 +106,7 @@ func (c *cashiers) attempt(ctx context.Context, q *sluicev1.RouteRequest, s *str
 		})
 		return res, nil
 	}
-	if res.code == dialect(c.banks.tables[to.GetChannel()]).good {
+	if res.code == dialectOf(c.banks.tables[to.GetChannel()]).good {
 		c.tally.succeeded.Add(1)
 	} else {
 		c.tally.declined.Add(1)

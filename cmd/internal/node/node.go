@@ -138,3 +138,14 @@ func (n *Node) Order(ctx context.Context, q monitor.OrderRequest, now time.Time)
 	}
 	return r, n.look(ctx, now)
 }
+
+// Annotate puts a person's note on an incident.
+func (n *Node) Annotate(ctx context.Context, q monitor.AnnotateRequest, now time.Time) (monitor.Result, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r, err := n.control.Annotate(ctx, q, now)
+	if err != nil {
+		return r, err
+	}
+	return r, n.look(ctx, now)
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/monitor/etcdstore"
 	"github.com/sluice-pay/sluice/server"
+	"github.com/sluice-pay/sluice/statemachine"
 )
 
 // Run serves until ctx ends, then stops in order: no new requests, those under way finished, the last second judged, the
@@ -75,12 +76,26 @@ func (r *replica) run(ctx, starting context.Context) error {
 	return errors.Join(err, g.Wait())
 }
 
+// entry passes a change on to those who watch.
+func (r *replica) entry(e monitor.JournalEntry) {
+	if r.server != nil {
+		r.server.Hub().Publish([]monitor.JournalEntry{e})
+	}
+}
+
+// alert passes on what belongs to no change.
+func (r *replica) alert(a statemachine.Alert) {
+	if r.server != nil {
+		r.server.Hub().Raise(a)
+	}
+}
+
 // serve listens and drives the node until ctx ends.
 func (r *replica) serve(ctx context.Context) error {
 	var err error
 	r.server, err = server.New(server.Config{
-		Replica: r.o.Replica, Router: r.node.Router(), World: r.node, Orders: r.node.Control(), Ledger: r.ledger, Counters: r.node.Counters(),
-		Clock: r.node, Logger: r.o.Logger, Identities: r.o.Identities, AllowAnonymous: len(r.o.Identities) == 0,
+		Replica: r.o.Replica, Router: r.node.Router(), World: r.node, Orders: r.node, Journal: r.ledger, Counters: r.node.Counters(),
+		Clock: r.node, Logger: r.o.Logger, Control: r.node.Control().Counters, Identities: r.o.Identities, AllowAnonymous: len(r.o.Identities) == 0,
 	}, nil)
 	if err != nil {
 		return err
@@ -123,7 +138,9 @@ func serveHTTP(edge *http.Server, l net.Listener) error {
 func (r *replica) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
-	r.server.Stop(ctx)
+	if err := r.server.Stop(ctx); err != nil {
+		r.o.Logger.Warn("requests under way were cut off", slog.Any("error", err))
+	}
 	if err := r.node.Tick(ctx, time.Now()); err != nil {
 		r.o.Logger.Warn("the last second was not judged", slog.Any("error", err))
 	}

@@ -1,0 +1,209 @@
+// Command tipping measures how long the real binary takes from the report that tips the balance to the first Route that
+// avoids the scope. It builds sluice, starts `sluice serve` on a loopback port, and in each round breaks another bank.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+)
+
+const (
+	rounds      = 25
+	minSamples  = 20
+	roundLimit  = 10 * time.Second
+	startLimit  = 30 * time.Second
+	betweenAsks = time.Millisecond
+)
+
+var errTooLate = errors.New("the scope was not avoided in time")
+
+func main() {
+	if err := run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "tipping:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "sluice-tipping-")
+	if err != nil {
+		return fmt.Errorf("work directory: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	address, stop, err := start(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer func() { _ = conn.Close() }()
+	p := &prober{routing: sluicev1.NewRoutingServiceClient(conn)}
+	took := make([]time.Duration, 0, rounds)
+	for i := range rounds {
+		d, err := p.round(ctx, i)
+		if err != nil {
+			return fmt.Errorf("round %d: %w", i+1, err)
+		}
+		took = append(took, d)
+	}
+	slices.Sort(took)
+	fmt.Fprintf(os.Stdout, "tipping report to first Route that avoids the scope, real binary, %d rounds: p50 %v, p90 %v, max %v (must: p50 <= 1.05s)\n",
+		rounds, took[rounds/2].Round(time.Millisecond), took[rounds*9/10].Round(time.Millisecond), took[rounds-1].Round(time.Millisecond))
+	return nil
+}
+
+// start builds and starts the binary and returns its address.
+func start(ctx context.Context, dir string) (string, func(), error) {
+	binary, catalog, addresses := filepath.Join(dir, "sluice"), filepath.Join(dir, "catalog.yaml"), filepath.Join(dir, "addresses.json")
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/sluice-pay/sluice/cmd/sluice")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", nil, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	if err := os.WriteFile(catalog, []byte(catalogYAML()), 0o600); err != nil {
+		return "", nil, fmt.Errorf("catalogue: %w", err)
+	}
+	serve := exec.CommandContext(ctx, binary, "serve", "--catalog", catalog, "--data-dir", filepath.Join(dir, "data"), //nolint:gosec // built above
+		"--listen", "127.0.0.1:0", "--http", "", "--address-file", addresses, "--log-level", "warn")
+	serve.Stderr = os.Stderr
+	if err := serve.Start(); err != nil {
+		return "", nil, fmt.Errorf("start: %w", err)
+	}
+	stop := func() { _ = serve.Process.Signal(os.Interrupt); _ = serve.Wait() }
+	for deadline := time.Now().Add(startLimit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		data, err := os.ReadFile(addresses) //nolint:gosec // our own file
+		if err != nil {
+			continue
+		}
+		var at struct{ GRPC string }
+		if err := json.Unmarshal(data, &at); err != nil {
+			stop()
+			return "", nil, fmt.Errorf("addresses: %w", err)
+		}
+		return at.GRPC, stop, nil
+	}
+	stop()
+	return "", nil, fmt.Errorf("%w: no address after %v", errTooLate, startLimit)
+}
+
+// prober plays cashier and gateway.
+type prober struct {
+	routing sluicev1.RoutingServiceClient
+	n       uint64
+}
+
+// round breaks one bank on the first channel and returns the time from the tipping report until a payment goes elsewhere.
+func (p *prober) round(ctx context.Context, i int) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, roundLimit)
+	defer cancel()
+	for other := range rounds {
+		if other == i {
+			continue
+		}
+		for range 8 { // the others are well
+			if _, err := p.pay(ctx, other, "00"); err != nil {
+				return 0, err
+			}
+		}
+	}
+	for range minSamples - 1 {
+		if _, err := p.pay(ctx, i, "91"); err != nil {
+			return 0, err
+		}
+	}
+	time.Sleep(time.Duration(rand.Int64N(int64(time.Second)))) //nolint:gosec // a random moment of the second
+	begun := time.Now()
+	if _, err := p.pay(ctx, i, "91"); err != nil {
+		return 0, err
+	}
+	for {
+		to, err := p.route(ctx, i)
+		switch {
+		case errors.Is(ctx.Err(), context.DeadlineExceeded):
+			return 0, errTooLate
+		case err != nil:
+			return 0, err
+		case to.GetChannels()[0].GetChannel() != "first":
+			return time.Since(begun), nil
+		}
+		time.Sleep(betweenAsks)
+	}
+}
+
+func bank(i int) string { return fmt.Sprintf("BANK%02d", i) }
+
+func (p *prober) route(ctx context.Context, i int) (*sluicev1.RouteResponse, error) {
+	p.n++
+	reply, err := p.routing.Route(ctx, &sluicev1.RouteRequest{Payment: &sluicev1.Payment{
+		PaymentId: fmt.Sprintf("p-%d", p.n), Merchant: "m-1", SettlementEntity: "e-1", BusinessType: configv1.BusinessType_BUSINESS_TYPE_COLLECT,
+		Method: "QUICKPAY", Bank: bank(i), CardType: configv1.CardType_CARD_TYPE_DEBIT, Amount: 100, Currency: "CNY", PayerKey: p.n,
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("route: %w", err)
+	}
+	return reply, nil
+}
+
+// pay routes one payment and reports it with a code.
+func (p *prober) pay(ctx context.Context, i int, code string) (*sluicev1.RouteResponse, error) {
+	reply, err := p.route(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	to := reply.GetChannels()[0]
+	_, err = p.routing.ReportResult(ctx, &sluicev1.ReportResultRequest{Report: &sluicev1.Report{
+		AttemptId: to.GetAttemptId(), PaymentId: fmt.Sprintf("p-%d", p.n), DecisionId: reply.GetDecisionId(), Channel: to.GetChannel(),
+		Account: to.GetAccount(), Method: "QUICKPAY", Bank: bank(i), CardType: configv1.CardType_CARD_TYPE_DEBIT,
+		BusinessType: configv1.BusinessType_BUSINESS_TYPE_COLLECT, RawCode: code, RequestWritten: true, LatencyMs: 5, PayerKey: p.n,
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	return reply, nil
+}
+
+// catalogYAML has two channels that carry all banks; a cut takes twenty results, all bad.
+func catalogYAML() string {
+	banks := make([]string, rounds)
+	for i := range banks {
+		banks[i] = bank(i)
+	}
+	channel := func(id string) string {
+		return fmt.Sprintf(`  - id: %[1]s
+    provider: %[1]s
+    business_types: [COLLECT]
+    instruments: [{method: QUICKPAY, banks: [%[2]s], card_types: [DEBIT]}]
+    accounts: [{id: %[1]s-1, entity: e-1}]
+    currencies: [CNY]
+    code_table: plain
+`, id, strings.Join(banks, ", "))
+	}
+	return `name: tipping
+entities: [{id: e-1, name: Shop}]
+code_tables: [{id: plain, codes: [{code: "00", outcome: SUCCEEDED}, {code: "91", outcome: CHANNEL_FAILED}]}]
+channels:
+` + channel("first") + channel("second") + fmt.Sprintf(`routes:
+  - {id: r, business_type: COLLECT, method: QUICKPAY, members: [{channel: first, priority: 0}, {channel: second, priority: 1}]}
+default_policy:
+  windows: {window: 10s, failure_rate: 0.5, min_samples: %d, mild_rate: 0, count_ratio: {ratio: 1}}
+  recovery: {cool_down: 10m, cool_down_max: 10m}
+  guards: {min_weight_share: 0.1}
+`, minSamples)
+}
