@@ -284,21 +284,3 @@ func staysClosed(t *testing.T, n node, p Policy) {
 		t.Fatalf("level %d: a tick an hour later leads from %+v to %s", p.Level, s, next.Phase)
 	}
 }
-
-// TestProbingWithoutEvidenceKeepsProbing: no results are no reason to give up, nor to open.
-func TestProbingWithoutEvidenceKeepsProbing(t *testing.T) {
-	t.Parallel()
-	s := State{Scope: ChannelScope("union"), Phase: Probing, Generation: 2, CutBy: Automation, Kind: Cut, Incident: "i"}
-	now := scenarioStart
-	for range 10_000 {
-		now = now.Add(time.Second)
-		next, effects := Step(s, Tick{}, DefaultPolicy(), now)
-		if next != s || effects != nil {
-			t.Fatalf("moved to %+v", next)
-		}
-		next, _ = Step(s, StepEvidence{Generation: 2, Judgement: Gathering}, DefaultPolicy(), now)
-		if next != s {
-			t.Fatalf("moved to %+v", next)
-		}
-	}
-}

@@ -158,6 +158,24 @@ func TestInvariant17_FlappingChannelIsNotReopenedThrice(t *testing.T) {
 	}
 }
 
+// TestProbingWithoutEvidenceKeepsProbing: no results are no reason to give up, nor to open.
+func TestProbingWithoutEvidenceKeepsProbing(t *testing.T) {
+	t.Parallel()
+	s := State{Scope: ChannelScope("union"), Phase: Probing, Generation: 2, CutBy: Automation, Kind: Cut, Incident: "i"}
+	now := scenarioStart
+	for range 10_000 {
+		now = now.Add(time.Second)
+		next, effects := Step(s, Tick{}, DefaultPolicy(), now)
+		if next != s || effects != nil {
+			t.Fatalf("moved to %+v", next)
+		}
+		next, _ = Step(s, StepEvidence{Generation: 2, Judgement: Gathering}, DefaultPolicy(), now)
+		if next != s {
+			t.Fatalf("moved to %+v", next)
+		}
+	}
+}
+
 func BenchmarkStepQuiet(b *testing.B) {
 	p := DefaultPolicy()
 	s := NewState(InstrumentScope("union", Instrument{"QUICKPAY", "ICBC", "DEBIT"}))
