@@ -45,6 +45,19 @@ func calm(item statemachine.Scope, from, to int64, seen Tallies, f *statemachine
 	return false
 }
 
+// sickens reports whether an item begins to fail: its newest seconds hold failures of several payers, at half the rate that
+// means failing; where the fault shows in coded replies, so must they. The first channel to show a fault must not be cut while
+// the others are on their way to show it too.
+func sickens(item statemachine.Scope, to int64, coded bool, seen Tallies, f *statemachine.Fleet) bool {
+	const newest, payers = 5, 2
+	t := seen.Over(item, to-newest+1, to)
+	n, bad := t.Weighted()
+	if coded {
+		bad = min(bad, float64(t.CodedBad))
+	}
+	return bad >= payers && bad >= n*f.Policy(item.Channel).FailureRate/2
+}
+
 // closedLately reports whether automation closed the scope within the last minute.
 func closedLately(s statemachine.Scope, f *statemachine.Fleet) bool {
 	return slices.ContainsFunc(f.Recent, func(r statemachine.RecentCut) bool { return r.Scope == s })
@@ -171,7 +184,7 @@ func banksDown(chosen []statemachine.Verdict, seen Tallies, f *statemachine.Flee
 	failing := map[string][]statemachine.Verdict{}
 	var banks []string
 	for _, v := range chosen {
-		if bank := bankOf(v.Scope); bank != "" && v.Kind == statemachine.Failing {
+		if bank := bankOf(v.Scope); bank != "" {
 			if failing[bank] == nil {
 				banks = append(banks, bank)
 			}
@@ -214,16 +227,17 @@ func bankOf(s statemachine.Scope) string {
 func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, seen Tallies, f *statemachine.Fleet) bool {
 	sick := map[string]bool{}
 	from, to := verdicts[0].Evidence.From, verdicts[0].Evidence.To
-	failing := map[statemachine.Scope]bool{}
+	failing, coded := map[statemachine.Scope]bool{}, false
 	for _, v := range verdicts {
 		sick[v.Scope.Channel] = true
+		coded = coded || v.Evidence.CodedBad >= v.Evidence.Bad/2
 		failing[v.Scope] = true
 		from, to = min(from, v.Evidence.From), max(to, v.Evidence.To)
 	}
 	for _, s := range carriers {
 		switch {
 		case failing[s]:
-		case closedLately(s, f):
+		case closedLately(s, f), sickens(s, to, coded, seen, f):
 			sick[s.Channel] = true
 		case calm(s, from, to, seen, f):
 			return false

@@ -91,6 +91,10 @@ func (p *Pipeline) banks(out *Findings, down []BankDown) {
 	if len(down) == 0 && out.Second-p.downAt >= banksQuiet {
 		p.down = nil
 	}
+	// What was seen while a bank was down everywhere cuts nothing afterwards.
+	out.Verdicts = slices.DeleteFunc(out.Verdicts, func(v statemachine.Verdict) bool {
+		return v.Kind != statemachine.Recovered && v.Evidence.From <= p.downAt && slices.Contains(p.down, bankOf(v.Scope))
+	})
 	for _, d := range down {
 		p.downAt = out.Second
 		out.BanksDown = append(out.BanksDown, d.Bank)
