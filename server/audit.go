@@ -46,7 +46,7 @@ func (a *auditService) ListAuditEntries(ctx context.Context, m *sluicev1.ListAud
 		Head: &configv1.Head{Epoch: head.Epoch, Sequence: head.Sequence, Hash: head.Hash[:], Catalog: head.Catalog},
 	}
 	looked := 0
-	for before > 1 && len(reply.Entries) < size && looked < maxLooked {
+	for before > 1 && len(reply.GetEntries()) < size && looked < maxLooked {
 		after := before - 1 - min(before-1, journalPage)
 		entries, err := a.s.cfg.Journal.Journal(ctx, after, int(before-1-after)) //nolint:gosec // at most journalPage
 		if err != nil {
@@ -60,7 +60,7 @@ func (a *auditService) ListAuditEntries(ctx context.Context, m *sluicev1.ListAud
 			looked++
 			before = e.Sequence
 			if auditMatches(&e, m) {
-				if reply.Entries = append(reply.Entries, auditEntry(&e)); len(reply.Entries) == size {
+				if reply.Entries = append(reply.Entries, auditEntry(&e)); len(reply.GetEntries()) == size {
 					break
 				}
 			}

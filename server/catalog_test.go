@@ -60,7 +60,7 @@ func largeCatalog(n int) *configv1.Catalog {
 		if i%60 == 0 {
 			c.Routes = append(c.Routes, &configv1.Route{Id: fmt.Sprintf("route-%d", i/60), BusinessType: collect, Method: "QUICKPAY", Merchants: []string{fmt.Sprintf("m%d", i/60)}})
 		}
-		r := c.Routes[len(c.Routes)-1]
+		r := c.GetRoutes()[len(c.GetRoutes())-1]
 		r.Members = append(r.Members, &configv1.RouteMember{Channel: id, Priority: uint32(i % 60)})
 	}
 	return c

@@ -124,22 +124,22 @@ func policyMessage(p statemachine.Policy, c *configv1.Channel, catalog *configv1
 		Automation: levelMessage(p.Level), Detector: detector, OverrideExpiryMax: durationpb.New(p.OffMax),
 		Windows: &configv1.WindowsPolicy{
 			Window: durationpb.New(p.Window), Every: durationpb.New(p.Every), FailureRate: &p.FailureRate, MinSamples: &p.MinSamples,
-			WidenFactorMax: proto.Uint32(uint32(p.WidenFactor)), MildRate: &p.MildRate, //nolint:gosec // 1 to 10
+			WidenFactorMax: new(uint32(p.WidenFactor)), MildRate: &p.MildRate, //nolint:gosec // 1 to 10
 			CountRatio: &configv1.CountRatioRule{Count: &p.RatioCount, Ratio: &p.Ratio, Window: durationpb.New(p.RatioWindow)},
 		},
 		Recovery: recoveryMessage(p),
 		Guards: &configv1.GuardPolicy{
-			CapacityHeadroom: &p.CapacityHeadroom, MinWeightShare: &p.MinWeightLeft, CutsPerMinute: proto.Uint32(uint32(p.CutsPerMinute)), //nolint:gosec // 1 to 100
+			CapacityHeadroom: &p.CapacityHeadroom, MinWeightShare: &p.MinWeightLeft, CutsPerMinute: new(uint32(p.CutsPerMinute)), //nolint:gosec // 1 to 100
 			CertainFailure: &p.CertainFailure,
 		},
 	}
 	m.Recovery.TolerantTiers = first(func(p *configv1.Policy) bool { return len(p.GetRecovery().GetTolerantTiers()) > 0 }).GetRecovery().GetTolerantTiers()
-	m.Recovery.SmallAmount = proto.Int64(first(func(p *configv1.Policy) bool { return p.GetRecovery().GetSmallAmount() != 0 }).GetRecovery().GetSmallAmount())
+	m.Recovery.SmallAmount = new(first(func(p *configv1.Policy) bool { return p.GetRecovery().GetSmallAmount() != 0 }).GetRecovery().GetSmallAmount())
 	return m
 }
 
 func recoveryMessage(p statemachine.Policy) *configv1.RecoveryPolicy {
-	share := func(s statemachine.Share) *uint32 { return proto.Uint32(uint32(s)) }
+	share := func(s statemachine.Share) *uint32 { return new(uint32(s)) }
 	return &configv1.RecoveryPolicy{
 		CoolDown: durationpb.New(p.CoolDown), CoolDownGrowth: &p.CoolDownGrowth, CoolDownMax: durationpb.New(p.CoolDownMax),
 		ProbeEvidence: &p.ProbeEvidence, FailureLimit: &p.ProbeFailRate, ProbeInterval: durationpb.New(p.ProbeInterval),

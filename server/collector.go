@@ -66,8 +66,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		what monitor.Disposition
 		n    uint64
 	}{
-		{monitor.Applied, books.Applied}, {monitor.Corrected, books.Corrected}, {monitor.Duplicate, books.Duplicate},
-		{monitor.RejectedIn, books.Rejected}, {monitor.Late, books.Late},
+		{monitor.Applied, books.Applied},
+		{monitor.Corrected, books.Corrected},
+		{monitor.Duplicate, books.Duplicate},
+		{monitor.RejectedIn, books.Rejected},
+		{monitor.Late, books.Late},
 	} {
 		out <- prometheus.MustNewConstMetric(c.reports, prometheus.CounterValue, float64(b.n), b.what.String())
 	}

@@ -46,14 +46,14 @@ type world struct {
 	mu       sync.Mutex
 }
 
-func newWorld(t testing.TB, catalog *configv1.Catalog) *world {
-	t.Helper()
+func newWorld(tb testing.TB, catalog *configv1.Catalog) *world {
+	tb.Helper()
 	plan, err := routing.CompilePlan(catalog, nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	w := &world{
-		t: t, router: routing.NewRouter(), plan: plan, catalog: catalog, ledger: monitor.NewMemoryLedger("r1"),
+		t: tb, router: routing.NewRouter(), plan: plan, catalog: catalog, ledger: monitor.NewMemoryLedger("r1"),
 		counters: monitor.NewCounters(monitor.CountersOptions{DuplicateSlots: 1 << 12, PayerSlots: 1 << 10}),
 		demand:   100, traffic: map[statemachine.Scope]Traffic{}, progress: map[statemachine.Scope]Progress{},
 	}
@@ -61,14 +61,14 @@ func newWorld(t testing.TB, catalog *configv1.Catalog) *world {
 	w.control = monitor.NewControl(w.ledger, "r1")
 	w.second.Store(epoch.Unix())
 	if err := w.counters.SetItems(plan.Items()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	raw, err := proto.Marshal(catalog)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	if _, err := w.control.ApplyCatalog(t.Context(), monitor.CatalogRequest{Catalog: raw, Author: "test", Reason: "begin"}, epoch); err != nil {
-		t.Fatal(err)
+	if _, err := w.control.ApplyCatalog(tb.Context(), monitor.CatalogRequest{Catalog: raw, Author: "test", Reason: "begin"}, epoch); err != nil {
+		tb.Fatal(err)
 	}
 	w.refresh()
 	return w
@@ -195,14 +195,14 @@ func identities() []Identity {
 	return all
 }
 
-func newStand(t testing.TB, change func(*Config)) *stand {
-	t.Helper()
-	return newStandOf(t, testCatalog(), change)
+func newStand(tb testing.TB, change func(*Config)) *stand {
+	tb.Helper()
+	return newStandOf(tb, testCatalog(), change)
 }
 
-func newStandOf(t testing.TB, catalog *configv1.Catalog, change func(*Config)) *stand {
-	t.Helper()
-	w := newWorld(t, catalog)
+func newStandOf(tb testing.TB, catalog *configv1.Catalog, change func(*Config)) *stand {
+	tb.Helper()
+	w := newWorld(tb, catalog)
 	s := &stand{world: w, log: &syncBuffer{}}
 	cfg := Config{
 		Replica: "r1", Router: w.router, World: w, Orders: w, Journal: w.ledger, Counters: w.counters, Clock: w,
@@ -213,7 +213,7 @@ func newStandOf(t testing.TB, catalog *configv1.Catalog, change func(*Config)) *
 	}
 	server, err := New(cfg, nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s.server, w.hub = server, server.Hub()
 	lis := bufconn.Listen(1 << 20)
@@ -222,36 +222,37 @@ func newStandOf(t testing.TB, catalog *configv1.Catalog, change func(*Config)) *
 	s.conn, err = grpc.NewClient("passthrough:///sluice", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = s.conn.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_ = server.Stop(ctx)
 		if err := <-done; err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s
 }
 
 // as returns a context that calls with a role's token.
-func as(t testing.TB, r Role) context.Context {
-	t.Helper()
-	return withToken(t, r.String())
+func as(tb testing.TB, r Role) context.Context {
+	tb.Helper()
+	return withToken(tb, r.String())
 }
 
-func withToken(t testing.TB, token string) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	t.Cleanup(cancel)
+func withToken(tb testing.TB, token string) context.Context {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 20*time.Second)
+	tb.Cleanup(cancel)
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 }
 
 func (s *stand) routing() sluicev1.RoutingServiceClient {
 	return sluicev1.NewRoutingServiceClient(s.conn)
 }
+
 func (s *stand) channels() sluicev1.ChannelServiceClient {
 	return sluicev1.NewChannelServiceClient(s.conn)
 }

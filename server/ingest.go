@@ -83,7 +83,7 @@ func resolve(t *routing.Table, m *sluicev1.Report, reporter uint64, second int64
 	if t == nil {
 		return noTable()
 	}
-	meaning, err := t.Plan().Interpret(m.GetChannel(), statemachine.Outcome(m.GetOutcome()), m.GetRawCode())
+	meaning, err := t.Plan().Interpret(m.GetChannel(), outcomeOf(m.GetOutcome()), m.GetRawCode())
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func resolve(t *routing.Table, m *sluicev1.Report, reporter uint64, second int64
 		return requestWritten("raw_code")
 	}
 	decided, age := decisionOf(m, t.Revision().Epoch, second)
-	at, err := t.Attribute(m.GetChannel(), m.GetAccount(), statemachine.BusinessType(m.GetBusinessType()),
+	at, err := t.Attribute(m.GetChannel(), m.GetAccount(), businessOf(m.GetBusinessType()),
 		instrument(m.GetMethod(), m.GetBank(), m.GetCardType()), decided)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func decisionOf(m *sluicev1.Report, epoch uint64, second int64) (revision int64,
 	if err != nil || id.Epoch != epoch {
 		return 0, monitor.NoAge
 	}
-	return id.Revision, int32(min(max(second-id.Second, 0), 1<<30)) //nolint:gosec // bounded just now
+	return id.Revision, int32(min(max(second-id.Second, 0), 1<<30))
 }
 
 // reportFault adds the reason of its own that a written NETWORK_FAILED has.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,7 +78,7 @@ func (m *Metrics) resolve() {
 	}
 	violations := counters("sluice_invariant_violations_total", "Violations of the invariants found in operation; anything but 0 is a fault of Sluice.", "invariant")
 	for i := range m.violations {
-		m.violations[i] = violations.WithLabelValues(invariantLabel(i + 1))
+		m.violations[i] = violations.WithLabelValues(fmt.Sprintf("%02d", i+1))
 	}
 	for _, g := range guards() {
 		for _, a := range []statemachine.Answer{statemachine.Lower, statemachine.Refuse} {
@@ -89,8 +90,6 @@ func (m *Metrics) resolve() {
 	}
 	m.registry.MustRegister(refusals, violations)
 }
-
-func invariantLabel(n int) string { return string([]byte{'0' + byte(n/10), '0' + byte(n%10)}) }
 
 func guards() []string {
 	return []string{

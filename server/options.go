@@ -25,7 +25,7 @@ func (r *routingService) ListPaymentOptions(_ context.Context, m *sluicev1.ListP
 	age, source := r.age(second)
 	reply.TableAge, reply.Source = &durationpb.Duration{Seconds: age}, source
 	options := routing.ListOptions(t, &routing.Request{
-		Merchant: m.GetMerchant(), Entity: m.GetSettlementEntity(), Business: statemachine.BusinessType(m.GetBusinessType()),
+		Merchant: m.GetMerchant(), Entity: m.GetSettlementEntity(), Business: businessOf(m.GetBusinessType()),
 		Amount: m.GetAmount(), Currency: m.GetCurrency(), UserTier: m.GetUserTier(), Enrolled: m.GetEnrolledChannels(),
 	}, second)
 	wanted := wantedOptions{methods: m.GetMethods(), banks: m.GetBanks()}
@@ -38,7 +38,7 @@ func (r *routingService) ListPaymentOptions(_ context.Context, m *sluicev1.ListP
 	if m.GetIncludeUnsupported() {
 		reply.Options = append(reply.Options, wanted.missing(options)...)
 	}
-	slices.SortFunc(reply.Options, compareOptions)
+	slices.SortFunc(reply.GetOptions(), compareOptions)
 	return reply, nil
 }
 

@@ -64,12 +64,12 @@ func (w *scratch) read(m *sluicev1.RouteRequest) {
 	for _, a := range m.GetAttempts() {
 		attempts = append(attempts, routing.Attempt{
 			Channel: a.GetChannel(), Account: a.GetAccount(), Attempt: a.GetAttemptId(),
-			Outcome: statemachine.Outcome(a.GetOutcome()), Code: a.GetRawCode(),
+			Outcome: outcomeOf(a.GetOutcome()), Code: a.GetRawCode(),
 		})
 	}
 	w.request = routing.Request{
 		PaymentID: p.GetPaymentId(), Merchant: p.GetMerchant(), Entity: p.GetSettlementEntity(),
-		Business: statemachine.BusinessType(p.GetBusinessType()), Instrument: instrument(p.GetMethod(), p.GetBank(), p.GetCardType()),
+		Business: businessOf(p.GetBusinessType()), Instrument: instrument(p.GetMethod(), p.GetBank(), p.GetCardType()),
 		Amount: p.GetAmount(), Currency: p.GetCurrency(), UserTier: p.GetUserTier(), Enrolled: p.GetEnrolledChannels(),
 		PayerKey: p.GetPayerKey(), Attempts: attempts, Exclude: m.GetExclude(), MaxChannels: int(m.GetMaxChannels()),
 		Original: routing.Original{
@@ -125,7 +125,7 @@ func (r *routingService) reply(w *scratch, second int64) *sluicev1.RouteResponse
 		ids = ids[n:]
 		m.Channels = append(m.Channels, out)
 	}
-	b.until.Seconds, b.until.Nanos = d.ValidUntil/1000, int32(d.ValidUntil%1000)*int32(time.Millisecond) //nolint:gosec // below a second
+	b.until.Seconds, b.until.Nanos = d.ValidUntil/1000, int32(d.ValidUntil%1000)*int32(time.Millisecond)
 	m.ValidUntil = &b.until
 	m.InstrumentHealth = healthOf(d)
 	m.TableRevision = d.Revision.Revision

@@ -16,26 +16,26 @@ import (
 )
 
 // detailOf returns the detail of a type that an error carries.
-func detailOf[D any](t testing.TB, err error) D {
-	t.Helper()
+func detailOf[D any](tb testing.TB, err error) D {
+	tb.Helper()
 	for _, d := range status.Convert(err).Details() {
 		if found, ok := d.(D); ok {
 			return found
 		}
 	}
 	var none D
-	t.Fatalf("error %v has no detail %T", err, none)
+	tb.Fatalf("error %v has no detail %T", err, none)
 	return none
 }
 
 // wantError checks code and reason of an error.
-func wantError(t testing.TB, err error, code codes.Code, reason string) {
-	t.Helper()
+func wantError(tb testing.TB, err error, code codes.Code, reason string) {
+	tb.Helper()
 	if status.Code(err) != code {
-		t.Fatalf("got %v, want %v %s", err, code, reason)
+		tb.Fatalf("got %v, want %v %s", err, code, reason)
 	}
-	if info := detailOf[*errdetails.ErrorInfo](t, err); info.GetReason() != reason || info.GetDomain() != "sluice" {
-		t.Fatalf("got reason %s of %s, want %s", info.GetReason(), info.GetDomain(), reason)
+	if info := detailOf[*errdetails.ErrorInfo](tb, err); info.GetReason() != reason || info.GetDomain() != "sluice" {
+		tb.Fatalf("got reason %s of %s, want %s", info.GetReason(), info.GetDomain(), reason)
 	}
 }
 

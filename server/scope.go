@@ -68,7 +68,7 @@ func partsOf(m *sluicev1.Scope, sight *Sight) ([]statemachine.Scope, error) {
 	case m.GetFailureDomain() != "":
 		return known([]statemachine.Scope{statemachine.DomainScope(m.GetFailureDomain())}, sight)
 	case m.GetBusinessType() != 0:
-		return known([]statemachine.Scope{statemachine.BusinessScope(channel, statemachine.BusinessType(m.GetBusinessType()))}, sight)
+		return known([]statemachine.Scope{statemachine.BusinessScope(channel, businessOf(m.GetBusinessType()))}, sight)
 	case m.GetAccount() != "":
 		return known([]statemachine.Scope{statemachine.AccountScope(channel, m.GetAccount())}, sight)
 	case m.GetBank() == "" && m.GetMethod() != "":

@@ -139,8 +139,8 @@ func (p *prediction) lane(l *statemachine.LaneMembers, before, after []float64) 
 			p.loads[pool] += (after[i] - before[i]) * l.Demand
 		}
 	}
-	shift.UsableBefore, shift.UsableAfter = slices.Compact(shift.UsableBefore), slices.Compact(shift.UsableAfter)
-	if len(shift.UsableAfter) == 0 || len(shift.UsableBefore) == 0 { // nothing takes over: what is lost, or comes back, moves whole
+	shift.UsableBefore, shift.UsableAfter = slices.Compact(shift.GetUsableBefore()), slices.Compact(shift.GetUsableAfter())
+	if len(shift.GetUsableAfter()) == 0 || len(shift.GetUsableBefore()) == 0 { // nothing takes over: what is lost, or comes back, moves whole
 		p.moved += l.Demand * math.Abs(sum(before)-sum(after)) / 2
 	}
 	p.demand += l.Demand
@@ -171,7 +171,7 @@ func (p *prediction) message() *sluicev1.PredictedShift {
 	change := func(c *sluicev1.ChannelShift) int {
 		return max(int(c.GetBeforePpm()), int(c.GetAfterPpm())) - min(int(c.GetBeforePpm()), int(c.GetAfterPpm()))
 	}
-	slices.SortFunc(m.Channels, func(a, b *sluicev1.ChannelShift) int {
+	slices.SortFunc(m.GetChannels(), func(a, b *sluicev1.ChannelShift) int {
 		return cmp.Or(cmp.Compare(change(b), change(a)), cmp.Compare(a.GetChannel(), b.GetChannel()))
 	})
 	slices.SortFunc(p.lanes, func(a, b *sluicev1.LaneShift) int {

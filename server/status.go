@@ -135,6 +135,9 @@ func (r errorRow) fault(err error) *fault {
 			f.violations = append(f.violations, violation{other.field, other.err.Error()})
 		}
 	}
+	if len(f.violations) == 1 {
+		f.violations[0].description = err.Error() // with the name that is wrong
+	}
 	if r.code == codes.FailedPrecondition {
 		f.conditions = []violation{{"scope", err.Error()}}
 	}

@@ -39,7 +39,7 @@ func (c *channelService) SwitchChannel(ctx context.Context, m *sluicev1.SwitchCh
 func (v *viewer) order(m *sluicev1.SwitchChannelRequest, scopes []statemachine.Scope, author string) (monitor.OrderRequest, error) {
 	q := monitor.OrderRequest{
 		Scopes: scopes, RequestID: m.GetRequestId(), ValidateOnly: m.GetValidateOnly(),
-		Order: statemachine.Order{Action: statemachine.Action(m.GetAction()), Author: author, Reason: m.GetReason()},
+		Order: statemachine.Order{Action: actionOf(m.GetAction()), Author: author, Reason: m.GetReason()},
 	}
 	switch e := m.GetExpiry().(type) {
 	case *sluicev1.SwitchChannelRequest_ExpireAfter:
@@ -125,7 +125,7 @@ func (v *viewer) ordered(m *sluicev1.SwitchChannelRequest, q monitor.OrderReques
 	if len(r.Moves) > 0 {
 		reply.Undo = undo(m, before[scopes[0]], v.now)
 	}
-	if reply.Undo != nil && !m.GetValidateOnly() {
+	if reply.GetUndo() != nil && !m.GetValidateOnly() {
 		reply.Undo.Etag = etag(newest)
 	}
 	return reply

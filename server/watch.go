@@ -201,19 +201,19 @@ func (v *viewer) transition(e *monitor.JournalEntry, move *monitor.Move) *sluice
 		IncidentId: move.After.Incident, IncidentKind: statepb.FromKind(move.After.Kind), Status: v.state(move.After, e.Revision),
 		TableRevision: e.Revision, JournalSequence: e.Sequence,
 	}
-	if t.Reason == "" {
+	if t.GetReason() == "" {
 		t.Reason = e.Reason
 	}
 	incident := entryIncident(e, move.After)
-	if t.IncidentId == "" && incident != nil { // the change that closed it
+	if t.GetIncidentId() == "" && incident != nil { // the change that closed it
 		t.IncidentId, t.IncidentKind = incident.ID, statepb.FromKind(incident.Kind)
 	}
 	switch {
 	case move.Cause == statemachine.Operator:
 	case incident != nil:
 		t.Evidence = statepb.FromEvidence(incident.Evidence)
-	case v.incidents[t.IncidentId] != nil:
-		t.Evidence = statepb.FromEvidence(v.incidents[t.IncidentId].Evidence)
+	case v.incidents[t.GetIncidentId()] != nil:
+		t.Evidence = statepb.FromEvidence(v.incidents[t.GetIncidentId()].Evidence)
 	}
 	return t
 }
