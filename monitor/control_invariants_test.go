@@ -91,18 +91,29 @@ func TestInvariant04_NoCutWithoutStoredEvidence(t *testing.T) {
 				if m.Cause != statemachine.Automation || !enters(m) && after >= before {
 					continue
 				}
-				evidence := m.Evidence
-				for _, i := range e.Incidents {
-					if i.ID == m.After.Incident && evidence == nil {
-						evidence = &i.Evidence
-					}
-				}
+				evidence := evidenceIn(&e, &m)
 				if evidence == nil || evidence.Answered <= 0 || evidence.Bad/evidence.Answered != evidence.Rate {
 					rt.Fatalf("entry %d lowers %s without evidence to recompute it from: %+v", e.Sequence, m.After.Scope, evidence)
 				}
 			}
 		}
 	})
+}
+
+// evidenceIn is what a move rests on: its own evidence, or that of its incident in the same entry.
+func evidenceIn(e *monitor.JournalEntry, m *monitor.Move) *statemachine.Evidence {
+	if m.Evidence != nil {
+		return m.Evidence
+	}
+	for i := range e.Incidents {
+		if e.Incidents[i].ID == m.After.Incident {
+			return &e.Incidents[i].Evidence
+		}
+	}
+	return nil
+}
+
+func TestInvariant04_EvidenceIsStoredWithTheIncident(t *testing.T) {
 	b := newBench(t, 3)
 	bare := monitor.Input{Scope: onChannel(0), Event: statemachine.Verdict{Kind: statemachine.Failing, Scope: onChannel(0)}}
 	r := b.submit(bare)
@@ -185,9 +196,9 @@ func TestInvariant02_ABatchNeverCutsTheLastOne(t *testing.T) {
 		t.Fatalf("the last channel is %+v", st)
 	}
 	b = newBench(t, 2)
-	b.submit(failing(wholeChannel(0)))
-	b.walk(wholeChannel(0), statemachine.Ramping)
-	b.submit(failing(wholeChannel(1)), b.step(wholeChannel(0), statemachine.Failed))
+	b.submit(failing(wholeChannel(1)))
+	b.walk(wholeChannel(1), statemachine.Ramping)
+	b.submit(failing(wholeChannel(0)), b.step(wholeChannel(1), statemachine.Failed))
 	open := 0
 	for n := range 2 {
 		if phase, share := b.state(wholeChannel(n)).Effective(); phase != statemachine.Disabled && share > 0 {

@@ -176,7 +176,7 @@ func (c *Control) operate(ctx context.Context, now time.Time, requestID string, 
 		if err == nil {
 			r.take(rev, view.Head.Sequence+1, b.moves, b.incidents, b.alerts)
 			c.stale = true
-			_, _ = c.read(ctx, now) //nolint:errcheck // the order is carried out; a view that could not be read stays stale
+			_, _ = c.read(ctx, now) // the order is carried out; a view that could not be read stays stale
 			return r, nil
 		}
 		last = err

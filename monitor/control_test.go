@@ -145,7 +145,7 @@ func (b *bench) step(s statemachine.Scope, j statemachine.Judgement) monitor.Inp
 	return monitor.Input{Scope: s, Event: e}
 }
 
-func TestSubmitCutsAndBringsBack(t *testing.T) {
+func TestSubmitCuts(t *testing.T) {
 	b := newBench(t, 3)
 	s := onChannel(0)
 	base := b.view().Revision
@@ -164,6 +164,12 @@ func TestSubmitCutsAndBringsBack(t *testing.T) {
 	if e.Author != "automation/r1" || e.Cause != statemachine.Automation || e.Reason == "" || e.At != statemachine.At(b.now) {
 		t.Errorf("entry: %+v", e)
 	}
+}
+
+func TestSubmitBringsBack(t *testing.T) {
+	b := newBench(t, 3)
+	s := onChannel(0)
+	b.submit(failing(s))
 	b.walk(s, statemachine.Probing)
 	b.walk(s, statemachine.Ramping)
 	first := b.state(s)
@@ -208,7 +214,8 @@ func TestOnlyTheLeaderSubmits(t *testing.T) {
 	}
 	b.memory.Lead()
 	b.submit()
-	b.ledger.Plan(ledgertest.NotLeader) // deposed between reading and writing
+	b.memory.Peer("r2").Lead()
+	<-b.memory.Changed() // deposed, and has not heard of it
 	if _, err := b.control.Submit(t.Context(), []monitor.Input{failing(onChannel(0))}, b.fleet, b.now); !errors.Is(err, monitor.ErrNotLeader) {
 		t.Errorf("got %v", err)
 	}
@@ -307,6 +314,22 @@ func TestSubmitSplitsLargeBatches(t *testing.T) {
 	first := b.journal()[0].Moves
 	if !slices.IsSortedFunc(first, func(a, b monitor.Move) int { return a.After.Scope.Compare(b.After.Scope) }) {
 		t.Error("the moves of one change are not sorted by scope")
+	}
+}
+
+// A transaction that does not fit is made smaller, and the next ones are tried in full again.
+func TestSubmitMakesTooLargeBatchesSmaller(t *testing.T) {
+	b := newBench(t, 62)
+	var inputs []monitor.Input
+	for n := range 60 {
+		inputs = append(inputs, failing(wholeChannel(n)))
+	}
+	b.ledger.Plan(ledgertest.TooLarge)
+	if _, err := b.control.Submit(t.Context(), inputs, b.fleet, b.now); !errors.Is(err, monitor.ErrTooLarge) {
+		t.Fatalf("got %v", err)
+	}
+	if small, full := len(b.submit().Moves), len(b.submit().Moves); small != 12 || full != 25 {
+		t.Errorf("moved %d, then %d scopes; want 12, then 25", small, full)
 	}
 }
 

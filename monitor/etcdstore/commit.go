@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -12,8 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/api/sluice/config/statepb"
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/monitor"
 )
 
@@ -76,7 +77,7 @@ func (l *Ledger) Commit(ctx context.Context, c monitor.Change) (int64, error) {
 		return 0, l.why(ctx, &c, term)
 	}
 	l.signal()
-	return got.Header.Revision, nil
+	return got.Header.GetRevision(), nil
 }
 
 // base returns the view the change was decided against, or why the change cannot be made.
@@ -111,7 +112,7 @@ func (l *Ledger) why(ctx context.Context, c *monitor.Change, term int64) error {
 		return fmt.Errorf("%w: %s", monitor.ErrDuplicateRequest, c.RequestID)
 	}
 	leader := got.Responses[0].GetResponseRange().GetKvs()
-	if c.Fenced && (term == 0 || len(leader) == 0 || leader[0].CreateRevision != term) {
+	if c.Fenced && (term == 0 || len(leader) == 0 || leader[0].GetCreateRevision() != term) {
 		return fmt.Errorf("%w: %s", monitor.ErrNotLeader, l.options.Replica)
 	}
 	return fmt.Errorf("%w: decided at %d", monitor.ErrConflict, c.Base)
@@ -138,7 +139,7 @@ func (l *Ledger) putCatalog(ctx context.Context, c *monitor.Change, number uint6
 	if !got.Succeeded {
 		return 0, l.why(ctx, c, term)
 	}
-	return got.Header.Revision, nil
+	return got.Header.GetRevision(), nil
 }
 
 // requestLease returns a lease that outlives the retention of request ids.
@@ -222,10 +223,9 @@ func outcome(err error) error {
 	case errors.Is(err, rpctypes.ErrNoSpace), errors.Is(err, rpctypes.ErrLeaseNotFound):
 		return fmt.Errorf("etcd ledger: refused: %w", err)
 	}
-	switch status.Code(err) {
-	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.FailedPrecondition:
+	refusals := []codes.Code{codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.FailedPrecondition}
+	if slices.Contains(refusals, status.Code(err)) {
 		return fmt.Errorf("etcd ledger: refused: %w", err)
-	default:
-		return fmt.Errorf("etcd ledger: %w: %w", monitor.ErrUnknownOutcome, err)
 	}
+	return fmt.Errorf("etcd ledger: %w: %w", monitor.ErrUnknownOutcome, err)
 }

@@ -7,8 +7,8 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"google.golang.org/protobuf/proto"
 
-	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/api/sluice/config/statepb"
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -19,8 +19,8 @@ func damaged(key []byte, err error) error {
 }
 
 func unmarshal(kv *mvccpb.KeyValue, m proto.Message) error {
-	if err := proto.Unmarshal(kv.Value, m); err != nil {
-		return damaged(kv.Key, err)
+	if err := proto.Unmarshal(kv.GetValue(), m); err != nil {
+		return damaged(kv.GetKey(), err)
 	}
 	return nil
 }
@@ -36,7 +36,7 @@ func toHead(kv *mvccpb.KeyValue) (monitor.Head, error) {
 	}
 	h := monitor.Head{Epoch: m.GetEpoch(), Sequence: m.GetSequence(), Catalog: m.GetCatalog()}
 	if err := toHash(m.GetHash(), &h.Hash); err != nil {
-		return monitor.Head{}, damaged(kv.Key, err)
+		return monitor.Head{}, damaged(kv.GetKey(), err)
 	}
 	return h, nil
 }
@@ -94,8 +94,8 @@ func toEntry(kv *mvccpb.KeyValue) (monitor.JournalEntry, error) {
 		Reason:    m.GetReason(),
 		RequestID: m.GetRequestId(),
 		Catalog:   m.GetCatalog(),
-		Revision:  kv.ModRevision,
-		Hash:      monitor.ChainHash(kv.Value),
+		Revision:  kv.GetModRevision(),
+		Hash:      monitor.ChainHash(kv.GetValue()),
 	}
 	err := toHash(m.GetPreviousHash(), &e.Previous)
 	if err == nil {
@@ -105,7 +105,7 @@ func toEntry(kv *mvccpb.KeyValue) (monitor.JournalEntry, error) {
 		err = fillEntry(&e, &m)
 	}
 	if err != nil {
-		return monitor.JournalEntry{}, damaged(kv.Key, err)
+		return monitor.JournalEntry{}, damaged(kv.GetKey(), err)
 	}
 	return e, nil
 }
@@ -167,12 +167,12 @@ func toState(keys statepb.Keys, kv *mvccpb.KeyValue) (monitor.VersionedState, er
 	}
 	s, err := statepb.ToState(&m)
 	if err != nil {
-		return monitor.VersionedState{}, damaged(kv.Key, err)
+		return monitor.VersionedState{}, damaged(kv.GetKey(), err)
 	}
-	if keys.State(s.Scope) != string(kv.Key) {
-		return monitor.VersionedState{}, damaged(kv.Key, fmt.Errorf("%w: it holds the state of %s", statepb.ErrMessage, s.Scope))
+	if keys.State(s.Scope) != string(kv.GetKey()) {
+		return monitor.VersionedState{}, damaged(kv.GetKey(), fmt.Errorf("%w: it holds the state of %s", statepb.ErrMessage, s.Scope))
 	}
-	return monitor.VersionedState{State: s, Modified: kv.ModRevision}, nil
+	return monitor.VersionedState{State: s, Modified: kv.GetModRevision()}, nil
 }
 
 func toIncident(keys statepb.Keys, kv *mvccpb.KeyValue) (statemachine.Incident, error) {
@@ -182,10 +182,10 @@ func toIncident(keys statepb.Keys, kv *mvccpb.KeyValue) (statemachine.Incident, 
 	}
 	i, err := statepb.ToIncident(&m)
 	if err != nil {
-		return statemachine.Incident{}, damaged(kv.Key, err)
+		return statemachine.Incident{}, damaged(kv.GetKey(), err)
 	}
-	if keys.Incident(i.ID) != string(kv.Key) {
-		return statemachine.Incident{}, damaged(kv.Key, fmt.Errorf("%w: it holds incident %s", statepb.ErrMessage, i.ID))
+	if keys.Incident(i.ID) != string(kv.GetKey()) {
+		return statemachine.Incident{}, damaged(kv.GetKey(), fmt.Errorf("%w: it holds incident %s", statepb.ErrMessage, i.ID))
 	}
 	return i, nil
 }
@@ -207,14 +207,14 @@ func toCatalog(kv *mvccpb.KeyValue, number uint64) ([]byte, error) {
 	}
 	catalog, err := monitor.UnpackCatalog(m.GetGzip())
 	if err != nil {
-		return nil, damaged(kv.Key, err)
+		return nil, damaged(kv.GetKey(), err)
 	}
 	var want [sha256.Size]byte
 	if err := toHash(m.GetSha256(), &want); err != nil {
-		return nil, damaged(kv.Key, err)
+		return nil, damaged(kv.GetKey(), err)
 	}
 	if m.GetNumber() != number || sha256.Sum256(catalog) != want {
-		return nil, damaged(kv.Key, fmt.Errorf("%w: not catalogue %d as it was written", statepb.ErrMessage, number))
+		return nil, damaged(kv.GetKey(), fmt.Errorf("%w: not catalogue %d as it was written", statepb.ErrMessage, number))
 	}
 	return catalog, nil
 }

@@ -53,7 +53,7 @@ func (l *Ledger) campaign(ctx context.Context) error {
 		return err
 	}
 	if holder.GetReplica() != l.options.Replica {
-		l.await(ctx, kv.ModRevision)
+		l.await(ctx, kv.GetModRevision())
 		return nil
 	}
 	if holder.GetBoot() > l.options.Boot {
@@ -61,7 +61,7 @@ func (l *Ledger) campaign(ctx context.Context) error {
 	}
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
-	if _, err := l.client.Revoke(ctx, clientv3.LeaseID(kv.Lease)); err != nil {
+	if _, err := l.client.Revoke(ctx, clientv3.LeaseID(kv.GetLease())); err != nil {
 		return fmt.Errorf("revoke the lease of the earlier life: %w", err)
 	}
 	return nil
@@ -135,7 +135,7 @@ func (l *Ledger) take(ctx context.Context, lease clientv3.LeaseID, value string)
 	if !got.Succeeded {
 		return 0, nil
 	}
-	return got.Header.Revision, nil
+	return got.Header.GetRevision(), nil
 }
 
 // hold keeps the lease alive and looks once a lease whether the key is still there, since someone may have deleted it.
@@ -156,7 +156,7 @@ func (l *Ledger) hold(ctx context.Context, lease clientv3.LeaseID, revision int6
 			}
 		case <-look.C:
 			kv, err := l.leader(ctx)
-			if err == nil && (kv == nil || kv.CreateRevision != revision) {
+			if err == nil && (kv == nil || kv.GetCreateRevision() != revision) {
 				return errLost
 			}
 		}

@@ -7,8 +7,8 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/api/sluice/config/statepb"
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/monitor"
 )
 
@@ -48,8 +48,8 @@ func (l *Ledger) page(ctx context.Context, after uint64, limit int, revision int
 		if err != nil {
 			return nil, err
 		}
-		if l.keys.Journal(e.Sequence) != string(kv.Key) {
-			return nil, damaged(kv.Key, fmt.Errorf("%w: it holds entry %d", statepb.ErrMessage, e.Sequence))
+		if l.keys.Journal(e.Sequence) != string(kv.GetKey()) {
+			return nil, damaged(kv.GetKey(), fmt.Errorf("%w: it holds entry %d", statepb.ErrMessage, e.Sequence))
 		}
 		entries = append(entries, e)
 	}
@@ -101,7 +101,7 @@ func (l *Ledger) ends(ctx context.Context) (from, to monitor.Head, revision int6
 	if bases := got.Responses[1].GetResponseRange().GetKvs(); len(bases) > 0 {
 		from, err = toBase(bases[0])
 	}
-	return from, to, got.Header.Revision, err
+	return from, to, got.Header.GetRevision(), err
 }
 
 func toBase(kv *mvccpb.KeyValue) (monitor.Head, error) {
@@ -111,7 +111,7 @@ func toBase(kv *mvccpb.KeyValue) (monitor.Head, error) {
 	}
 	h := monitor.Head{Sequence: m.GetSequence()}
 	if err := toHash(m.GetHash(), &h.Hash); err != nil {
-		return monitor.Head{}, damaged(kv.Key, err)
+		return monitor.Head{}, damaged(kv.GetKey(), err)
 	}
 	return h, nil
 }

@@ -3,7 +3,6 @@ package etcdstore_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"os"
 	"strings"
 	"sync"
@@ -32,13 +31,13 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "sluice-etcd-*")
 	if err != nil {
-		log.Print(err)
+		fmt.Fprintln(os.Stderr, "start etcd:", err)
 		return 1
 	}
 	defer os.RemoveAll(dir)
 	server, err := serve(dir)
 	if err != nil {
-		log.Print(err)
+		fmt.Fprintln(os.Stderr, "start etcd:", err)
 		return 1
 	}
 	defer server.Close()
@@ -177,7 +176,10 @@ func TestLedger(t *testing.T) {
 			},
 			Lead:   func(t *testing.T, l monitor.Ledger) { t.Helper(); asReplica(t, l).lead(t) },
 			Resign: func(t *testing.T, l monitor.Ledger) { t.Helper(); asReplica(t, l).resign() },
-			Tamper: func(t *testing.T, sequence uint64, edit func([]byte) []byte) { t.Helper(); tamper(t, keys.Journal(sequence), edit) },
+			Tamper: func(t *testing.T, sequence uint64, edit func([]byte) []byte) {
+				t.Helper()
+				tamper(t, keys.Journal(sequence), edit)
+			},
 		}
 	})
 }
@@ -191,7 +193,7 @@ func tamper(t *testing.T, key string, edit func([]byte) []byte) {
 	}
 	var old []byte
 	if len(got.Kvs) > 0 {
-		old = got.Kvs[0].Value
+		old = got.Kvs[0].GetValue()
 	}
 	if value := edit(old); value != nil {
 		_, err = etcd.Put(t.Context(), key, string(value))

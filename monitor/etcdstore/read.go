@@ -54,7 +54,7 @@ func (l *Ledger) view(ranges [][]*mvccpb.KeyValue) (*monitor.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &monitor.View{Revision: ranges[0][0].ModRevision, Head: head}
+	v := &monitor.View{Revision: ranges[0][0].GetModRevision(), Head: head}
 	for _, kv := range ranges[1] {
 		s, err := toState(l.keys, kv)
 		if err != nil {
@@ -71,11 +71,11 @@ func (l *Ledger) view(ranges [][]*mvccpb.KeyValue) (*monitor.View, error) {
 		v.Incidents = append(v.Incidents, i)
 	}
 	monitor.SortIncidents(v.Incidents)
-	if own := l.leading.Load(); own != 0 && len(ranges[3]) == 1 && ranges[3][0].CreateRevision == own {
+	if own := l.leading.Load(); own != 0 && len(ranges[3]) == 1 && ranges[3][0].GetCreateRevision() == own {
 		v.Leader = own
 	}
 	if len(ranges[4]) == 1 {
-		v.Scores = ranges[4][0].Value
+		v.Scores = ranges[4][0].GetValue()
 	}
 	return v, nil
 }

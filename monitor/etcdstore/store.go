@@ -17,8 +17,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/protobuf/proto"
 
-	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/api/sluice/config/statepb"
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -94,8 +94,10 @@ func (l *Ledger) bootstrap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Where there are entries or states, a missing head is damage and no first start: Read says so.
+	none := func(key string) clientv3.Cmp { return clientv3.Compare(clientv3.CreateRevision(key), "=", 0) }
 	_, err = l.client.Txn(ctx).
-		If(clientv3.Compare(clientv3.CreateRevision(l.keys.Head()), "=", 0)).
+		If(none(l.keys.Head()), none(l.keys.JournalBase()), none(l.keys.Journals()).WithPrefix(), none(l.keys.States()).WithPrefix()).
 		Then(clientv3.OpPut(l.keys.Head(), head)).
 		Commit()
 	if err != nil {

@@ -68,7 +68,7 @@ func (l *Ledger) watchOnce(ctx context.Context, interval time.Duration) error {
 // notice signals a change that this replica has not read yet.
 func (l *Ledger) notice(events []*clientv3.Event) {
 	for _, e := range events {
-		if e.Kv.ModRevision > l.read.Load() {
+		if e.GetKv().GetModRevision() > l.read.Load() {
 			l.signal()
 			return
 		}

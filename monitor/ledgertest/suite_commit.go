@@ -69,6 +69,10 @@ func conflict(t *testing.T, f Fixture) {
 		t.Fatal("two replicas read different revisions")
 	}
 	commit(t, peer, SampleChange(base, 1))
+	// At once, so that nothing but the transaction itself can notice.
+	if _, err := f.Ledger.Commit(t.Context(), SampleChange(base, 2)); !errors.Is(err, monitor.ErrConflict) {
+		t.Fatalf("got %v, want a conflict", err)
+	}
 	refused(t, f.Ledger, SampleChange(base, 2), monitor.ErrConflict)
 	refused(t, f.Ledger, SampleChange(base+1000, 2), monitor.ErrConflict)
 	if v := read(t, f.Ledger); len(v.States) != 1 || v.States[0].Scope != SampleState(1).Scope {

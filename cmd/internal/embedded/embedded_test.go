@@ -39,7 +39,7 @@ func TestRestartKeepsData(t *testing.T) {
 	}
 	s = start(t, o)
 	got, err := s.Client().Get(t.Context(), "k")
-	if err != nil || len(got.Kvs) != 1 || string(got.Kvs[0].Value) != "v" {
+	if err != nil || len(got.Kvs) != 1 || string(got.Kvs[0].GetValue()) != "v" {
 		t.Errorf("after the restart: %v, %v", got, err)
 	}
 	if s.Size() <= 0 {

@@ -46,11 +46,12 @@ func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	for _, f := range slices.Concat(c.fields, fields) {
 		f.AddTo(values)
 	}
-	attrs := []slog.Attr{slog.String("component", "etcd")}
+	var attrs []slog.Attr
 	for _, name := range slices.Sorted(maps.Keys(values.Fields)) {
 		attrs = append(attrs, slog.Any(name, values.Fields[name]))
 	}
-	c.logger.LogAttrs(context.Background(), toLevel(e.Level), e.Message, attrs...)
+	attrs = append([]slog.Attr{slog.String("text", e.Message)}, attrs...)
+	c.logger.LogAttrs(context.Background(), toLevel(e.Level), "etcd", attrs...)
 	return nil
 }
 

@@ -72,7 +72,7 @@ func FromEvidence(e statemachine.Evidence) *configv1.Evidence {
 	}
 	for o, n := range e.Outcomes {
 		if n > 0 {
-			m.Outcomes = append(m.Outcomes, &configv1.OutcomeCount{Outcome: configv1.Outcome(o), Count: n}) //nolint:gosec // a small enum
+			m.Outcomes = append(m.Outcomes, &configv1.OutcomeCount{Outcome: configv1.Outcome(o), Count: n})
 		}
 	}
 	for _, r := range e.Reasons {
@@ -151,7 +151,7 @@ func ToAlert(m *configv1.Alert) (statemachine.Alert, error) {
 	}
 	return statemachine.Alert{
 		Kind:     m.GetKind(),
-		Severity: statemachine.Severity(m.GetSeverity() - 1),
+		Severity: statemachine.Severity(m.GetSeverity() - 1), //nolint:gosec // checked above
 		Scope:    scope,
 		Incident: m.GetIncident(),
 		At:       toTime(m.GetTime()),

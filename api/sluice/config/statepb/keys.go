@@ -44,10 +44,11 @@ func (k Keys) Incident(id string) string { return k.Incidents() + id }
 // Catalog is the key of a catalogue; numbers are padded so that keys sort like numbers.
 func (k Keys) Catalog(number uint64) string { return fmt.Sprintf("%scatalog/%020d", k.root, number) }
 
+// Journals is the prefix of the journal entries.
+func (k Keys) Journals() string { return k.root + "journal/" }
+
 // Journal is the key of a journal entry; sequences are padded so that keys sort like numbers.
-func (k Keys) Journal(sequence uint64) string {
-	return fmt.Sprintf("%sjournal/%020d", k.root, sequence)
-}
+func (k Keys) Journal(sequence uint64) string { return fmt.Sprintf("%s%020d", k.Journals(), sequence) }
 
 // JournalBase is the key of what stands for the entries that were exported and removed.
 func (k Keys) JournalBase() string { return k.root + "journal-base" }

@@ -25,7 +25,7 @@ func ToScope(m *configv1.Scope) (statemachine.Scope, error) {
 	if m.GetKind() < 0 || m.GetKind() > configv1.ScopeKind(statemachine.ScopeInstrument) {
 		return statemachine.Scope{}, fmt.Errorf("%w: kind %d is unknown", statemachine.ErrScope, m.GetKind())
 	}
-	s := statemachine.Scope{Kind: statemachine.ScopeKind(m.GetKind()), Channel: m.GetChannel(), Of: m.GetOf()}
+	s := statemachine.Scope{Kind: statemachine.ScopeKind(m.GetKind()), Channel: m.GetChannel(), Of: m.GetOf()} //nolint:gosec // checked above
 	return s, s.Validate()
 }
 
