@@ -1,10 +1,6 @@
 package routing
 
-import (
-	"slices"
-
-	"github.com/sluice-pay/sluice/statemachine"
-)
+import "slices"
 
 // rankOriginal ranks the one candidate of a REFUND, CANCEL or QUERY: channel and account of its original. Enrolment, limits
 // and merchant lists held for the original and are not asked again; a channel tried before is asked again, as there is no
@@ -42,7 +38,6 @@ func (rk *Ranking) dropOriginal(ch *channel) DropReason {
 			return DropInstrument
 		}
 		rk.origin[placeMethod], rk.origin[placeInstrument] = in.method, in.item
-		rk.bank = p.shaped(r.Instrument).Bank != statemachine.NoBank
 	}
 	if slices.Contains(r.Exclude, ch.id) {
 		return DropExcluded
