@@ -145,13 +145,24 @@ func sick(channel string, seen Tallies, f *statemachine.Fleet, second int64) boo
 	return bad >= 2 && bad >= commonSickRate*n
 }
 
-// channelTally is the evidence of an open channel, nothing for one that is not.
+// channelTally is the evidence of an open channel. A channel that is not, or lies in a failure domain that is not, shows
+// a fault that is known already: nothing.
 func channelTally(channel string, seen Tallies, f *statemachine.Fleet, from, to int64) Tally {
 	item := statemachine.ChannelScope(channel)
-	if phase, _ := f.State(item).Effective(); phase != statemachine.Healthy {
+	if phase, _ := f.State(item).Effective(); phase != statemachine.Healthy || closedDomain(channel, f) != "" {
 		return Tally{}
 	}
 	return seen.Over(item, from, to)
+}
+
+// closedDomain is the first failure domain of a channel that is not fully open, empty if all are.
+func closedDomain(channel string, f *statemachine.Fleet) string {
+	for _, d := range f.Channels[channel].Domains {
+		if phase, _ := f.State(statemachine.DomainScope(d)).Effective(); phase != statemachine.Healthy {
+			return d
+		}
+	}
+	return ""
 }
 
 // ours reports whether any suspect is joined by channels that have nothing to do with it.

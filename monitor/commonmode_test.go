@@ -72,9 +72,9 @@ func TestInvariant03_OurOwnFaultOfAnyShape(t *testing.T) {
 	plain := []string{"c1", "c2", "c3", "c4", "c5"}
 	rapid.Check(t, func(t *rapid.T) {
 		f, p := fleetOf(plain...), NewPipeline(NewWindows())
-		start, rate := rapid.IntRange(0, 60).Draw(t, "start"), rapid.IntRange(6, 10).Draw(t, "failing of ten")
-		length, load := rapid.IntRange(3, 150).Draw(t, "length"), rapid.IntRange(1, 3).Draw(t, "load")
-		for i := range start + length + 60 {
+		start, rate := rapid.IntRange(0, 30).Draw(t, "start"), rapid.IntRange(6, 10).Draw(t, "failing of ten")
+		length, load := rapid.IntRange(3, 80).Draw(t, "length"), rapid.IntRange(1, 3).Draw(t, "load")
+		for i := range start + length + 30 {
 			var flows []flow
 			for _, c := range plain {
 				for _, b := range []string{"ICBC", "CCB"} {

@@ -161,3 +161,29 @@ func TestBankDownIsToldOnce(t *testing.T) {
 	}
 	equal(t, "alerts", alerts, []string{"BANK_DOWN"})
 }
+
+func TestLocaliseLeavesADomainsRelapseToTheDomain(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		second flow
+		want   []string
+	}{
+		{"the other channel fails too", flow{channel: "c2", bank: "CCB", bad: 4}, nil},
+		{"the other channel is calm", flow{channel: "c2", bank: "CCB", good: 4}, []string{"failing c1"}},
+	} {
+		f := fleetOf("c1:d1", "c2:d1", "c8", "c9")
+		put(f, statemachine.DomainScope("d1"), statemachine.Ramping, 3, 1)
+		flows := append(calmFlows("c8", "c9"), flow{channel: "c1", bank: "CCB", bad: 4}, flow{channel: "c1", bank: "ICBC", bad: 4}, tt.second)
+		got := play(NewPipeline(NewWindows()), f, t0, 6, flows...)
+		var channels []string
+		for _, v := range got.Verdicts {
+			if v.Scope.Kind == statemachine.ScopeChannel {
+				channels = append(channels, v.Kind.String()+" "+v.Scope.String())
+			}
+		}
+		equal(t, tt.name, channels, tt.want)
+		if got.CommonMode {
+			t.Errorf("%s: the relapse of a domain is taken for our own fault", tt.name)
+		}
+	}
+}

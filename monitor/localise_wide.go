@@ -66,6 +66,7 @@ func closedLately(s statemachine.Scope, f *statemachine.Fleet) bool {
 // domains turns channels of one failure domain that fail together into one verdict about the domain: at least two of them
 // fail now or were closed in the last minute, none is calm, and no channel outside fails.
 func domains(chosen []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) []statemachine.Verdict {
+	chosen = slices.DeleteFunc(chosen, func(v statemachine.Verdict) bool { return domainsRelapse(v, seen, f) })
 	failing := map[string]bool{}
 	var channels []string
 	for _, v := range chosen {
@@ -101,6 +102,18 @@ func domains(chosen []statemachine.Verdict, seen Tallies, f *statemachine.Fleet)
 		return slices.Contains(f.Channels[v.Scope.Channel].Domains, best.Scope.Of)
 	})
 	return append(rest, *best)
+}
+
+// domainsRelapse reports whether a channel that fails lies in a failure domain on its way back: unless another channel of
+// the domain is calm, that is the domain's relapse, which its own step tells.
+func domainsRelapse(v statemachine.Verdict, seen Tallies, f *statemachine.Fleet) bool {
+	d := closedDomain(v.Scope.Channel, f)
+	if d == "" || v.Scope.Kind != statemachine.ScopeChannel {
+		return false
+	}
+	return !slices.ContainsFunc(membersOf(d, f), func(c string) bool {
+		return c != v.Scope.Channel && calm(statemachine.ChannelScope(c), v.Evidence.From, v.Evidence.To, seen, f)
+	})
 }
 
 func domainsOf(channels []string, f *statemachine.Fleet) []string {

@@ -10,7 +10,7 @@ type payers struct{ table *generations[int32] }
 // the result that was counted, so that a payer who goes on failing counts again after it.
 func (p *payers) first(payer uint64, item int32, second int64) bool {
 	key := payer*fingerprint&^0xFFFF | uint64(item)&0xFFFF //nolint:gosec // an index; a payer's items lie side by side
-	now := int32(second) //nolint:gosec // differences are taken, wrapping is harmless
+	now := int32(second)                                   //nolint:gosec // differences are taken, wrapping is harmless
 	if at, ok := p.table.get(key); ok && now-at < payerWindow && now-at > -payerWindow {
 		return false
 	}

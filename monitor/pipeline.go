@@ -23,6 +23,18 @@ type Findings struct {
 	CommonMode bool     // the fault is ours: nothing is cut
 }
 
+// Inputs are the verdicts and the evidence of steps, for Control.Submit.
+func (f *Findings) Inputs() []Input {
+	inputs := make([]Input, 0, len(f.Verdicts)+len(f.Steps))
+	for _, v := range f.Verdicts {
+		inputs = append(inputs, Input{Scope: v.Scope, Event: v})
+	}
+	for _, s := range f.Steps {
+		inputs = append(inputs, Input{Scope: s.Scope, Event: s.StepEvidence})
+	}
+	return inputs
+}
+
 // Pipeline turns the sum of a sealed second into findings: detector, localisation, common mode, evidence of steps, demand
 // and probe grants. It is deterministic, knows no clock and is not safe for concurrent use.
 type Pipeline struct {
