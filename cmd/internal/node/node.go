@@ -25,6 +25,7 @@ type Config struct {
 	Ledger   monitor.Ledger
 	Exchange monitor.Exchange
 	Logger   *slog.Logger
+	Budget   time.Duration              // of the stores in one Tick, wall time; 0 = 500 ms, below 0 = none (virtual time)
 	Grace    int64                      // seconds a closed second waits for other replicas' rows; 0 with one replica
 	OnEntry  func(monitor.JournalEntry) // told every journal entry, by whomever, in order; may be nil
 	OnAlert  func(statemachine.Alert)   // told alerts that belong to no change; may be nil

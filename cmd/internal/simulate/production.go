@@ -76,7 +76,7 @@ func (m *member) start(ctx context.Context, now time.Time) error {
 	}
 	n := node.New(node.Config{
 		Replica: replicaName(m.index), Boot: m.boot, Ledger: m.ledger, Exchange: m.c.exchange,
-		Logger: slog.New(slog.DiscardHandler), Grace: grace, OnEntry: m.c.entry, OnAlert: m.c.to.alert,
+		Logger: slog.New(slog.DiscardHandler), Budget: -1, Grace: grace, OnEntry: m.c.entry, OnAlert: m.c.to.alert,
 	})
 	catalog := m.c.p.Catalog
 	if m.index > 0 || m.boot > 1 {
