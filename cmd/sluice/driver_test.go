@@ -32,10 +32,11 @@ type life struct {
 	states map[int64]*configv1.ScopeState // by the revision that brought it
 	counts map[stepKey]*stepCount
 	seen   []*sluicev1.Transition
+	log    func(format string, args ...any)
 }
 
-func newLife() *life {
-	return &life{states: map[int64]*configv1.ScopeState{}, counts: map[stepKey]*stepCount{}}
+func newLife(t *testing.T) *life {
+	return &life{states: map[int64]*configv1.ScopeState{}, counts: map[stepKey]*stepCount{}, log: t.Logf}
 }
 
 // learn takes a transition.
@@ -43,6 +44,7 @@ func (l *life) learn(tr *sluicev1.Transition) {
 	if tr.GetScope().GetBank() == brokenBank && tr.GetScope().GetChannel() == brokenOn {
 		l.states[tr.GetTableRevision()] = tr.GetStatus().GetState()
 		l.seen = append(l.seen, tr)
+		l.log("%s %v → %v share %d ppm: %s", time.Now().Format("15:04:05"), tr.GetFrom(), tr.GetTo(), tr.GetToSharePpm(), tr.GetReason())
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // version is stamped by the build.
-var version = "unversioned" //nolint:gochecknoglobals // The linker can set nothing else.
+var version = "unversioned"
 
 func main() { os.Exit(run()) }
 
