@@ -60,7 +60,7 @@ func failure(err error, address string, fix []string) string {
 		fmt.Fprintf(&b, "sluice: %s: %s\n", headline(s), clean(s.Message()))
 	}
 	if info != nil {
-		fmt.Fprintf(&b, "  reason   %s%s\n", info.GetReason(), metadata(info))
+		fmt.Fprintf(&b, "  reason   %s%s\n", info.GetReason(), facts(info))
 	}
 	for _, v := range violations(s) {
 		fmt.Fprintf(&b, "  field    %s\n", v)
@@ -101,8 +101,8 @@ func headline(s *status.Status) string {
 	return "failed"
 }
 
-// metadata lists what the server added to the reason, sorted; the advice has a line of its own.
-func metadata(info *errdetails.ErrorInfo) string {
+// facts lists what the server added to the reason, sorted; the advice has a line of its own.
+func facts(info *errdetails.ErrorInfo) string {
 	keys := make([]string, 0, len(info.GetMetadata()))
 	for k, v := range info.GetMetadata() {
 		if k != "next" && v != "" {

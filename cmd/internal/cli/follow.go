@@ -17,6 +17,7 @@ type event struct {
 // follow watches until ctx ends and sends what comes. A broken stream is opened again after the newest change seen, with
 // growing pauses. The first event is either a message or the reason why nothing came.
 func (a *app) follow(ctx context.Context, after uint64, channels []string, events chan<- event) {
+	place := bookmark{after: after}
 	send := func(e event) bool {
 		select {
 		case events <- e:
@@ -34,10 +35,10 @@ func (a *app) follow(ctx context.Context, after uint64, channels []string, event
 	pause := a.backoff
 	for ctx.Err() == nil {
 		received := false
-		err := watchOnce(ctx, client, &sluicev1.WatchChannelsRequest{Channels: channels, AfterSequence: after}, func(m *sluicev1.WatchChannelsResponse) bool {
+		request := &sluicev1.WatchChannelsRequest{Channels: channels, AfterSequence: place.resume()}
+		err := watchOnce(ctx, client, request, func(m *sluicev1.WatchChannelsResponse) bool {
 			received = true
-			after = max(after, sequenceOf(m))
-			return send(event{message: m})
+			return !place.news(m) || send(event{message: m})
 		})
 		if received {
 			pause = a.backoff
@@ -66,21 +67,6 @@ func watchOnce(ctx context.Context, client sluicev1.ChannelServiceClient, reques
 			return ctx.Err()
 		}
 	}
-}
-
-// sequenceOf is the newest journal entry that a message accounts for.
-func sequenceOf(m *sluicev1.WatchChannelsResponse) uint64 {
-	switch e := m.GetEvent().(type) {
-	case *sluicev1.WatchChannelsResponse_Full:
-		return e.Full.GetJournalSequence()
-	case *sluicev1.WatchChannelsResponse_Transition:
-		return e.Transition.GetJournalSequence()
-	case *sluicev1.WatchChannelsResponse_Alert:
-		return e.Alert.GetJournalSequence()
-	case *sluicev1.WatchChannelsResponse_Heartbeat:
-		return e.Heartbeat.GetJournalSequence()
-	}
-	return 0
 }
 
 // rest waits, and reports whether ctx still lives.

@@ -12,13 +12,16 @@ import (
 // staleAge is the age from which a table is called old in the header.
 const staleAge = 5 * time.Second
 
+// nowHint names the next commands.
+const nowHint = "`sluice why` INCIDENT or SCOPE tells the story; `sluice off`, `on`, `hold`, `release` SCOPE act."
+
 // nowText renders `sluice now`: a header, what is not healthy (worst first), and the healthy channels as a number or, with
 // all, one by one. The address is who answered.
 func (v view) nowText(r *sluicev1.ListChannelsResponse, address string, all bool) string {
 	bad, healthy := split(r)
 	var b strings.Builder
 	b.WriteString(v.nowHeader(r, address, bad))
-	b.WriteString(v.counts(bad, len(healthy)) + "\n")
+	b.WriteString(v.counts(bad, len(healthy)))
 	names, words := 0, 0
 	for _, s := range bad {
 		names = max(names, displayWidth(people(scopeOf(s.GetScope()))))
@@ -27,6 +30,9 @@ func (v view) nowText(r *sluicev1.ListChannelsResponse, address string, all bool
 	names = min(names, max(20, v.width-40))
 	for _, s := range bad {
 		b.WriteString("\n" + v.scopeBlock(s, words, names))
+	}
+	if len(bad) > 0 {
+		b.WriteString("\n" + v.paint.text(dim, strings.TrimSuffix(wrap(nowHint, 0, v.width), "\n")) + "\n")
 	}
 	if all && len(healthy) > 0 {
 		b.WriteString("\n" + v.channelTable(healthy))
@@ -130,5 +136,5 @@ func (v view) counts(bad []*sluicev1.ScopeStatus, healthy int) string {
 		parts = append(parts, v.paint.text(colours[w], fmt.Sprintf("%d %s", number[w], strings.ToLower(w))))
 	}
 	parts = append(parts, v.paint.text(green, plural(healthy, "channel")+" healthy"))
-	return strings.Join(parts, " · ")
+	return joinWithin(parts, " · ", v.width)
 }

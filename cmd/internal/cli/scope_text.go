@@ -25,7 +25,7 @@ func (v view) scopeBlock(s *sluicev1.ScopeStatus, words, names int) string {
 	for _, line := range v.details(s) {
 		b.WriteString(wrap(line, 4, v.width))
 	}
-	b.WriteString(v.paint.text(dim, strings.TrimRight(wrap(v.handles(s, scope), 4, v.width), "\n")) + "\n")
+	b.WriteString(v.paint.text(dim, strings.TrimRight(wrap(handles(s, scope), 4, v.width), "\n")) + "\n")
 	return b.String()
 }
 
@@ -45,6 +45,9 @@ func (v view) breakHead(head string) string {
 func (v view) details(s *sluicev1.ScopeStatus) []string {
 	var lines []string
 	if line := evidenceLine(s.GetEvidence()); line != "" {
+		if h := standingOf(s).harm; h == harmProbing || h == harmPartial {
+			line = "because of: " + line // what was seen then, not what is seen now
+		}
 		lines = append(lines, line)
 	}
 	if reason := clean(s.GetReason()); reason != "" && !saidAlready(s, reason) {
@@ -66,13 +69,20 @@ func (v view) details(s *sluicev1.ScopeStatus) []string {
 
 // saidAlready reports whether a reason only repeats the evidence or the words of an order.
 func saidAlready(s *sluicev1.ScopeStatus, reason string) bool {
-	explanation := clean(s.GetEvidence().GetExplanation())
-	return explanation != "" && strings.Contains(reason, explanation) || reason == clean(orderOf(s.GetState()).GetReason())
+	for _, said := range []string{s.GetEvidence().GetExplanation(), orderOf(s.GetState()).GetReason()} {
+		if said = clean(said); said != "" && strings.Contains(reason, said) {
+			return true
+		}
+	}
+	return false
 }
 
-// nextLine says what comes next and when; empty = nothing.
+// nextLine says what comes next and when; empty = nothing. When an order ends is told with the order.
 func (v view) nextLine(s *sluicev1.ScopeStatus) string {
 	next, at := clean(s.GetNext()), v.ahead(s.GetNextTime())
+	if orderOf(s.GetState()) != nil {
+		at = ""
+	}
 	switch {
 	case next == "" && at == "":
 		return ""
@@ -98,10 +108,10 @@ func progressLine(s *sluicev1.ScopeStatus) string {
 }
 
 // handles are what one copies into the next command.
-func (v view) handles(s *sluicev1.ScopeStatus, scope statemachine.Scope) string {
+func handles(s *sluicev1.ScopeStatus, scope statemachine.Scope) string {
 	text := "scope " + scope.String()
 	if id := s.GetState().GetIncident(); id != "" {
-		text += " · incident " + clean(id) + " · sluice why " + clean(id)
+		text += " · incident " + clean(id)
 	}
 	return text
 }

@@ -104,12 +104,18 @@ func orderOf(st *configv1.ScopeState) *configv1.Override {
 	return nil
 }
 
-// sinceOf is when the effective state began: that of the order where one decides, else that of the phase.
+// sinceOf is when the effective state began: that of the order where one decides, that of the failures where automation does
+// not act, else that of the phase.
 func sinceOf(s *sluicev1.ScopeStatus) *timestamppb.Timestamp {
 	st := s.GetState()
 	switch standingOf(s).word {
 	case "SUSPENDED", "OFF", "ON NOW", "HELD":
 		return orderOf(st).GetSince()
+	case "FAILING":
+		if from := s.GetEvidence().GetFromSecond(); from > 0 {
+			return &timestamppb.Timestamp{Seconds: from}
+		}
+		return nil
 	}
 	return st.GetSince()
 }

@@ -67,7 +67,7 @@ func (v view) lanesText(lanes []*sluicev1.LaneShift) string {
 		fmt.Fprintf(&b, "  and %s like that\n", plural(more, "more lane"))
 	}
 	if safe > 0 {
-		fmt.Fprintf(&b, "  %s keep what they need\n", plural(safe, "lane"))
+		fmt.Fprintf(&b, "  more than one channel is left, or as many as before, for %s\n", plural(safe, "lane"))
 	}
 	return b.String()
 }

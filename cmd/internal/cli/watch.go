@@ -17,7 +17,7 @@ func (a *app) newWatch() *cobra.Command {
 		Use:   "watch [CHANNEL …]",
 		Short: "Print every change as it happens, one line each",
 		Long: `Print every change of a state and every alert as it happens, one line each, until interrupted. A broken
-connection is opened again and nothing that is still kept is missed. With -o json every message is one line.`,
+connection is opened again, and what came meanwhile is told, as far as it is kept. With -o json every message is one line.`,
 		Example: "  sluice watch\n  sluice watch alipay unionpay-a",
 		RunE: func(cmd *cobra.Command, channels []string) error {
 			return a.watch(cmd.Context(), after, channels)

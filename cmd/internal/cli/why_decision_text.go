@@ -13,6 +13,9 @@ import (
 // decisionText tells why a payment was routed as it was: the decision, then the candidates in order, kept or dropped and why.
 func (v view) decisionText(r *sluicev1.ExplainRouteResponse) string {
 	var b strings.Builder
+	if r.GetRequest() == nil {
+		return wrap("Of this decision its id alone is kept. "+v.decisionSource(r), 0, v.width) + wrap(admission(r.GetAdmission()), 0, v.width)
+	}
 	b.WriteString(wrap(decisionHead(r), 0, v.width))
 	b.WriteString(wrap(v.decisionSource(r), 0, v.width))
 	if tries := r.GetRequest().GetAttempts(); len(tries) > 0 {
@@ -37,7 +40,7 @@ func decisionHead(r *sluicev1.ExplainRouteResponse) string {
 		what += " " + strings.ToLower(card)
 	}
 	if p.GetAmount() > 0 {
-		what += fmt.Sprintf(", %d %s minor units", p.GetAmount(), clean(p.GetCurrency()))
+		what += fmt.Sprintf(", %d minor units of %s", p.GetAmount(), clean(p.GetCurrency()))
 	}
 	head := fmt.Sprintf("Payment %s (%s)", clean(p.GetPaymentId()), what)
 	if why := r.GetRefusalReason(); why != "" {
@@ -70,7 +73,25 @@ func (v view) decisionSource(r *sluicev1.ExplainRouteResponse) string {
 	case r.GetRecomputed():
 		text += " Recomputed from what is kept: the same answer, byte for byte."
 	case r.GetKept() != "":
-		text += " Not recomputed: " + clean(r.GetKept()) + "."
+		text += " Not recomputed: " + strings.TrimSuffix(clean(r.GetKept()), ".") + "."
+	}
+	return text
+}
+
+// admission says what live counters did to a decision.
+func admission(a *sluicev1.Admission) string {
+	text := "Live counters (ramps, rates) let every candidate through."
+	if a.GetVetoed() != 0 {
+		var ranks []string
+		for i := range 64 {
+			if a.GetVetoed()>>i&1 == 1 {
+				ranks = append(ranks, strconv.Itoa(i+1))
+			}
+		}
+		text = "Live counters (ramps, rates) did not admit the candidates ranked " + strings.Join(ranks, ", ") + "."
+	}
+	if a != nil && a.Lifted != nil {
+		text += fmt.Sprintf(" The candidate ranked %d was lifted to first place as a probe.", a.GetLifted()+1)
 	}
 	return text
 }

@@ -67,6 +67,12 @@ func (a *app) askScope(ctx context.Context, client sluicev1.ChannelServiceClient
 	if err != nil {
 		return nil, fmt.Errorf("channel %s: %w", s.Channel, err)
 	}
+	if !declared(reply.GetConfig(), scope) {
+		return nil, helpedError{
+			fmt.Errorf("channel %s has no %s", s.Channel, strings.TrimPrefix(scopeArg(scope), s.Channel+"/")),
+			[]string{"sluice why " + s.Channel + " -o json | jq .config   # shows what it has"},
+		}
+	}
 	return statusesOf(reply, domains, scope), nil
 }
 

@@ -73,8 +73,11 @@ func (v view) findings(e *configv1.Evidence) []string {
 		lines = append(lines, ruleLine(e))
 	}
 	if e.GetReporters() > 0 || e.GetCodedBad() > 0 {
-		lines = append(lines, fmt.Sprintf("%s of the failures carried a code of the channel; %s saw failures without one.",
-			number(e.GetCodedBad()), plural(int(e.GetReporters()), "gateway")))
+		line := number(e.GetCodedBad()) + " of the failures carried a code of the channel"
+		if e.GetReporters() > 0 {
+			line += "; " + plural(int(e.GetReporters()), "gateway") + " saw failures without one"
+		}
+		lines = append(lines, line+".")
 	}
 	if text := clean(e.GetExplanation()); text != "" && e.GetAnswered() > 0 {
 		lines = append(lines, text)
