@@ -130,7 +130,7 @@ func (w *world) Progress(s statemachine.Scope) (Progress, bool) {
 func (w *world) Order(ctx context.Context, q monitor.OrderRequest, now time.Time) (monitor.Result, error) {
 	r, err := w.control.Order(ctx, q, w.sight.Load().Fleet, now)
 	if err == nil && !q.ValidateOnly {
-		w.refresh()
+		w.refresh() //nolint:contextcheck // the replica looks by itself
 	}
 	return r, err
 }
@@ -138,7 +138,7 @@ func (w *world) Order(ctx context.Context, q monitor.OrderRequest, now time.Time
 func (w *world) Annotate(ctx context.Context, q monitor.AnnotateRequest, now time.Time) (monitor.Result, error) {
 	r, err := w.control.Annotate(ctx, q, now)
 	if err == nil {
-		w.refresh()
+		w.refresh() //nolint:contextcheck // the replica looks by itself
 	}
 	return r, err
 }

@@ -62,12 +62,18 @@ func TestRouteAnswersInOrder(t *testing.T) {
 	if got := reply.GetValidUntil().AsTime().Sub(s.now()).Seconds(); got != 10 {
 		t.Errorf("valid for %v s, want the default 10", got)
 	}
+	wantEnvelope(t, s, reply)
+}
+
+// wantEnvelope checks what a reply adds to a decision, now and when the table was not confirmed for long.
+func wantEnvelope(t *testing.T, s *stand, reply *sluicev1.RouteResponse) {
+	t.Helper()
 	if reply.GetTableRevision() != s.Sight().View.Revision || reply.GetSource() != sluicev1.TableSource_TABLE_SOURCE_FRESH ||
 		reply.GetInstrumentHealth() != sluicev1.Availability_AVAILABILITY_AVAILABLE {
 		t.Errorf("envelope %v", reply)
 	}
 	s.second.Add(31)
-	if reply, err = s.routing().Route(as(t, Cashier), payment("p1")); err != nil || reply.GetSource() != sluicev1.TableSource_TABLE_SOURCE_STALE || reply.GetTableAge().GetSeconds() != 31 {
+	if reply, err := s.routing().Route(as(t, Cashier), payment("p1")); err != nil || reply.GetSource() != sluicev1.TableSource_TABLE_SOURCE_STALE || reply.GetTableAge().GetSeconds() != 31 {
 		t.Errorf("31 s after the last confirmation: %v, %v", reply, err)
 	}
 }

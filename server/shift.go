@@ -49,7 +49,7 @@ func (s states) open(m *statemachine.Member, l statemachine.Lane, buf []statemac
 // rest goes to those that are fully open, by weight, or all of it to the first of them where no weight is left.
 func (s states) spread(l *statemachine.LaneMembers) []float64 {
 	open, parts := make([]float64, len(l.Members)), make([]float64, len(l.Members))
-	var all, full, taken float64
+	var all, full float64 // weights
 	first := -1
 	buf := make([]statemachine.Scope, 0, 16)
 	for i := range l.Members {
@@ -66,19 +66,21 @@ func (s states) spread(l *statemachine.LaneMembers) []float64 {
 	if first < 0 {
 		return parts
 	}
+	rest := 1.0
 	for i := range l.Members {
-		if open[i] > 0 && open[i] < 1 && all > 0 {
+		if open[i] < 1 && all > 0 {
 			parts[i] = open[i] * l.Members[i].Weight / all
-			taken += parts[i]
-		}
-	}
-	for i := range l.Members {
-		if open[i] == 1 && full > 0 {
-			parts[i] = (1 - taken) * l.Members[i].Weight / full
+			rest -= parts[i]
 		}
 	}
 	if full == 0 {
-		parts[first] += 1 - taken
+		parts[first] += rest
+		return parts
+	}
+	for i := range l.Members {
+		if open[i] == 1 {
+			parts[i] = rest * l.Members[i].Weight / full
+		}
 	}
 	return parts
 }
