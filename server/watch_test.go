@@ -1,0 +1,166 @@
+package server
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/monitor"
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+type channelWatch interface {
+	Recv() (*sluicev1.WatchChannelsResponse, error)
+}
+
+func (s *stand) watch(t *testing.T, m *sluicev1.WatchChannelsRequest) channelWatch {
+	t.Helper()
+	stream, err := s.channels().WatchChannels(as(t, Viewer), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := stream.Recv()
+	if err != nil || first.GetFull() == nil {
+		t.Fatalf("first message %v, %v", first, err)
+	}
+	return stream
+}
+
+func next(t *testing.T, w channelWatch) *sluicev1.WatchChannelsResponse {
+	t.Helper()
+	for {
+		m, err := w.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.GetHeartbeat() == nil {
+			return m
+		}
+	}
+}
+
+// nextTransition skips alerts, which come with their transition.
+func nextTransition(t *testing.T, w channelWatch) *sluicev1.Transition {
+	t.Helper()
+	for {
+		if tr := next(t, w).GetTransition(); tr != nil {
+			return tr
+		}
+	}
+}
+
+// A watch begins with the whole and goes on with every transition, its evidence attached, in the order of the journal.
+func TestWatchChannels(t *testing.T) {
+	s := newStand(t, nil)
+	w := s.watch(t, &sluicev1.WatchChannelsRequest{})
+	cut := statemachine.InstrumentScope("alpha", icbcDebit)
+	s.cut(cut)
+	tr := nextTransition(t, w)
+	if tr.GetScope().GetName() != cut.String() || tr.GetFrom() != configv1.Phase_PHASE_HEALTHY || tr.GetTo() != configv1.Phase_PHASE_DISABLED ||
+		tr.GetEvidence().GetBad() != 28 || tr.GetIncidentKind() != configv1.IncidentKind_INCIDENT_KIND_CUT || tr.GetIncidentId() == "" ||
+		tr.GetCause() != configv1.Cause_CAUSE_AUTOMATION || tr.GetAuthor() != "automation/r1" || tr.GetStatus().GetEvidence().GetBad() != 28 ||
+		tr.GetTableRevision() != s.Sight().View.Revision {
+		t.Errorf("transition %v", tr)
+	}
+	if _, err := s.channels().SwitchChannel(as(t, Operator), overriding(off(&sluicev1.Scope{Channel: "beta"}))); err != nil {
+		t.Fatal(err)
+	}
+	order := nextTransition(t, w)
+	if order.GetScope().GetName() != "beta" || order.GetAuthor() != "operator" || order.GetReason() != "drill" || order.GetJournalSequence() != tr.GetJournalSequence()+1 {
+		t.Errorf("order %v", order)
+	}
+	s.hub.Raise(statemachine.Alert{Kind: "COMMON_MODE", Severity: statemachine.Critical, At: epoch, Message: "ours"})
+	if a := next(t, w).GetAlert(); a.GetAlert().GetKind() != "COMMON_MODE" {
+		t.Errorf("alert %v", a)
+	}
+}
+
+func TestWatchSomeChannels(t *testing.T) {
+	s := newStand(t, nil)
+	stream, err := s.channels().WatchChannels(as(t, Viewer), &sluicev1.WatchChannelsRequest{Channels: []string{"alpha"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, err := stream.Recv(); err != nil || len(first.GetFull().GetChannels()) != 1 || first.GetFull().GetChannels()[0].GetChannel() != "alpha" {
+		t.Fatalf("full %v, %v", first, err)
+	}
+	s.cut(statemachine.InstrumentScope("gamma", icbcDebit))
+	if _, err := s.channels().SwitchChannel(as(t, Operator), off(&sluicev1.Scope{FailureDomain: "net"})); err == nil {
+		t.Fatal("the guard let the network be closed with gamma's ICBC down")
+	}
+	if _, err := s.channels().SwitchChannel(as(t, Operator), overriding(off(&sluicev1.Scope{FailureDomain: "net"}))); err != nil {
+		t.Fatal(err)
+	}
+	if tr := nextTransition(t, stream); tr.GetScope().GetName() != "domain=net" {
+		t.Errorf("alpha's watch got %v", tr)
+	}
+}
+
+// After a broken watch nothing is missed: what happened in between comes after the whole.
+func TestWatchResumes(t *testing.T) {
+	s := newStand(t, nil)
+	seen := s.Sight().View.Head.Sequence
+	s.cut(statemachine.InstrumentScope("alpha", icbcDebit))
+	w := s.watch(t, &sluicev1.WatchChannelsRequest{AfterSequence: seen})
+	if tr := nextTransition(t, w); tr.GetJournalSequence() != seen+1 {
+		t.Errorf("replayed %v", tr)
+	}
+	s.cut(statemachine.InstrumentScope("beta", icbcDebit))
+	if tr := nextTransition(t, w); tr.GetJournalSequence() != seen+2 || tr.GetScope().GetChannel() != "beta" {
+		t.Errorf("then %v", tr)
+	}
+}
+
+func TestWatchHeartbeats(t *testing.T) {
+	s := newStand(t, func(c *Config) { c.Heartbeat = 5 * time.Millisecond })
+	m, err := s.watch(t, &sluicev1.WatchChannelsRequest{}).Recv()
+	if err != nil || m.GetHeartbeat().GetTableRevision() != s.Sight().View.Revision || m.GetHeartbeat().GetJournalSequence() != s.Sight().View.Head.Sequence {
+		t.Errorf("got %v, %v", m, err)
+	}
+}
+
+// A reader that does not keep up is told and ended; the others are served.
+func TestSlowWatchersAreEnded(t *testing.T) {
+	m := NewMetrics()
+	h := newHub(m)
+	slow, quick := h.watch(), h.watch()
+	for i := range uint64(watchBuffer + 1) {
+		h.Publish([]monitor.JournalEntry{{Sequence: i + 1}, {Sequence: i + 1}}) // each once, however often it is told
+		if e := <-quick.entries; e.Sequence != i+1 {
+			t.Fatalf("got %d, want %d", e.Sequence, i+1)
+		}
+	}
+	select {
+	case <-slow.slow:
+	default:
+		t.Error("the slow watch still runs")
+	}
+	select {
+	case <-quick.slow:
+		t.Error("the quick watch was ended")
+	default:
+	}
+	if f := tooSlow(); f.code != codes.ResourceExhausted || !strings.Contains(f.message, "journal_sequence") {
+		t.Errorf("status %v", f)
+	}
+}
+
+// A stopping server tells its watches to go elsewhere instead of waiting for them.
+func TestStopSendsWatchersAway(t *testing.T) {
+	s := newStand(t, nil)
+	w := s.watch(t, &sluicev1.WatchChannelsRequest{})
+	if err := s.server.Stop(as(t, Viewer)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Recv(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "watch another one") {
+		t.Errorf("got %v", err)
+	}
+	if s.server.Ready() {
+		t.Error("ready after Stop")
+	}
+}
