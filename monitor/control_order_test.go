@@ -58,14 +58,17 @@ func TestOrderRefusals(t *testing.T) {
 		change func(*monitor.OrderRequest)
 		want   error
 	}{
-		"no scope":     {func(q *monitor.OrderRequest) { q.Scopes = nil }, statemachine.ErrScope},
-		"bad scope":    {func(q *monitor.OrderRequest) { q.Scopes[0].Channel = "" }, statemachine.ErrScope},
-		"no reason":    {func(q *monitor.OrderRequest) { q.Order.Reason = "" }, statemachine.ErrReasonMissing},
-		"no author":    {func(q *monitor.OrderRequest) { q.Order.Author = "" }, statemachine.ErrAuthorMissing},
-		"no expiry":    {func(q *monitor.OrderRequest) { q.Order.For = 0 }, statemachine.ErrExpiryMissing},
-		"last usable":  {func(q *monitor.OrderRequest) { q.Scopes[0] = wholeChannel(1) }, monitor.ErrRefused},
-		"suspend last": {func(q *monitor.OrderRequest) { q.Scopes[0] = wholeChannel(1); q.Order.Action, q.Order.For = statemachine.ActionSuspend, 0 }, monitor.ErrRefused},
-		"stale etag":   {func(q *monitor.OrderRequest) { q.Etag = cut.Revision - 1 }, monitor.ErrStaleEtag},
+		"no scope":    {func(q *monitor.OrderRequest) { q.Scopes = nil }, statemachine.ErrScope},
+		"bad scope":   {func(q *monitor.OrderRequest) { q.Scopes[0].Channel = "" }, statemachine.ErrScope},
+		"no reason":   {func(q *monitor.OrderRequest) { q.Order.Reason = "" }, statemachine.ErrReasonMissing},
+		"no author":   {func(q *monitor.OrderRequest) { q.Order.Author = "" }, statemachine.ErrAuthorMissing},
+		"no expiry":   {func(q *monitor.OrderRequest) { q.Order.For = 0 }, statemachine.ErrExpiryMissing},
+		"last usable": {func(q *monitor.OrderRequest) { q.Scopes[0] = wholeChannel(1) }, monitor.ErrRefused},
+		"suspend last": {func(q *monitor.OrderRequest) {
+			q.Scopes[0] = wholeChannel(1)
+			q.Order.Action, q.Order.For = statemachine.ActionSuspend, 0
+		}, monitor.ErrRefused},
+		"stale etag": {func(q *monitor.OrderRequest) { q.Etag = cut.Revision - 1 }, monitor.ErrStaleEtag},
 	}
 	before := len(b.journal())
 	for name, test := range tests {
