@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func bigCatalog(channels, entities, banks int) *configv1.Catalog {
 		if i%10 == 0 {
 			c.Routes = append(c.Routes, &configv1.Route{Id: "route-" + method, BusinessType: collect, Method: method})
 		}
-		r := c.Routes[len(c.Routes)-1]
+		r := c.GetRoutes()[len(c.GetRoutes())-1]
 		r.Members = append(r.Members, &configv1.RouteMember{Channel: ch.GetId(), Priority: uint32(i % 2), Split: uint32(10 + i%7)})
 	}
 	return c
@@ -62,7 +63,10 @@ func bigRequests(p *Plan, n int) []Request {
 }
 
 // forty is 40,000 lanes of ten candidates over 1,000 channels.
-func forty(tb testing.TB) *Plan { return mustPlan(tb, bigCatalog(1000, 4, 50)) }
+func forty(tb testing.TB) *Plan {
+	tb.Helper()
+	return mustPlan(tb, bigCatalog(1000, 4, 50))
+}
 
 func BenchmarkDecide40000Rules(b *testing.B) {
 	p := forty(b)
@@ -97,7 +101,7 @@ func BenchmarkRoute40000Rules(b *testing.B) {
 // BenchmarkDecideChannels shows how little the size of the catalogue matters: ten candidates each, skewed lanes.
 func BenchmarkDecideChannels(b *testing.B) {
 	for _, n := range []int{10, 100, 1000, 10_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			p := mustPlan(b, bigCatalog(n, 1, 10))
 			requests := bigRequests(p, 1<<12)
 			t := p.Table(Revision{1, 7}, nil, nil)

@@ -13,6 +13,7 @@ const (
 	maxItems      = 4_000_000
 	maxSlots      = 8_000_000
 	maxCurrencies = 256
+	maxPriority   = 1000
 )
 
 // compiler gathers a plan and everything that is wrong with its catalogue.
@@ -87,7 +88,7 @@ func (k *compiler) item(s statemachine.Scope) int32 {
 			return i
 		}
 	}
-	i := int32(len(k.plan.items))
+	i := i32(len(k.plan.items))
 	k.plan.items = append(k.plan.items, s)
 	k.plan.itemOf[s] = i
 	return i
@@ -102,7 +103,7 @@ func (p *Plan) indexEver(s statemachine.Scope) (int32, bool) {
 		return 0, false
 	}
 	i := slices.Index(p.items, s)
-	return int32(i), i >= 0
+	return i32(i), i >= 0
 }
 
 // head compiles what stands before the channels.
@@ -119,7 +120,7 @@ func (k *compiler) head() {
 		path := fmt.Sprintf("failure_domains[%d]", i)
 		_, twice := k.plan.domainOf[d.GetId()]
 		if k.id(path, d.GetId(), twice) {
-			k.plan.domainOf[d.GetId()] = int32(len(k.plan.domains))
+			k.plan.domainOf[d.GetId()] = i32(len(k.plan.domains))
 			k.plan.domains = append(k.plan.domains, d.GetId())
 		}
 		if d.GetKind() == configv1.FailureDomainKind_FAILURE_DOMAIN_KIND_UNSPECIFIED {
@@ -195,8 +196,8 @@ func (k *compiler) code(path string, code *configv1.ResponseCode, into codeTable
 	} else if _, twice := into[text]; twice {
 		k.addf(path+".code", "each code once", "%q is mapped twice", text)
 	}
-	o := statemachine.Outcome(code.GetOutcome())
-	if o == statemachine.OutcomeUnspecified || o >= statemachine.OutcomeUnmapped {
+	o, ok := outcomeOf(code.GetOutcome())
+	if !ok {
 		k.add(path+".outcome", "is missing or not allowed", "what the code means, e.g. CHANNEL_FAILED")
 	}
 	m := Meaning{Outcome: o, Money: o.Money(), Advice: code.GetAdvice(), Coded: true}

@@ -14,7 +14,7 @@ func (k *compiler) channel(i int, src *configv1.Channel) {
 	path := fmt.Sprintf("channels[%d]", i)
 	_, twice := k.plan.channelOf[src.GetId()]
 	own := k.id(path, src.GetId(), twice)
-	index := int32(len(k.plan.channels))
+	index := i32(len(k.plan.channels))
 	c := channel{
 		id: src.GetId(), item: k.item(statemachine.ChannelScope(src.GetId())), weight: src.GetWeight(),
 		methods: map[string]int32{}, instruments: map[statemachine.Instrument]instrument{}, accounts: map[string]int32{},
@@ -104,12 +104,11 @@ func (k *compiler) channelBusiness(path string, c *channel, src *configv1.Channe
 }
 
 func (k *compiler) business(path string, t configv1.BusinessType) (statemachine.BusinessType, bool) {
-	b := statemachine.BusinessType(t)
-	if t <= 0 || t >= configv1.BusinessType(statemachine.NumBusinessTypes) {
+	b, ok := businessOf(t)
+	if !ok {
 		k.add(path, "is missing", "COLLECT, PAYOUT, DEDUCT, AUTHENTICATE, REFUND, CANCEL or QUERY")
-		return 0, false
 	}
-	return b, true
+	return b, ok
 }
 
 func (k *compiler) channelAccounts(path string, c *channel, index int32, src *configv1.Channel) {
@@ -131,7 +130,7 @@ func (k *compiler) channelAccounts(path string, c *channel, index int32, src *co
 			continue
 		}
 		k.capacityOf(at+".capacity", capacityKey{c.id, a.GetId()}, a.GetCapacity())
-		c.accounts[a.GetId()] = int32(len(k.plan.accounts))
+		c.accounts[a.GetId()] = i32(len(k.plan.accounts))
 		k.plan.accounts = append(k.plan.accounts, account{
 			id: a.GetId(), entity: a.GetEntity(), channel: index, item: k.item(statemachine.AccountScope(c.id, a.GetId())),
 		})
@@ -282,7 +281,7 @@ func (k *compiler) intern(t terms) int32 {
 	key := fmt.Sprint(t)
 	i, ok := k.termsOf[key]
 	if !ok {
-		i = int32(len(k.plan.terms))
+		i = i32(len(k.plan.terms))
 		k.plan.terms = append(k.plan.terms, t)
 		k.termsOf[key] = i
 	}
@@ -344,7 +343,7 @@ func (k *compiler) currency(path, name string) uint8 {
 		k.addf(path, "at most 256 currencies", "the catalogue has too many currencies")
 		return 0
 	}
-	c := uint8(len(k.plan.currencies))
+	c := u8(len(k.plan.currencies))
 	k.plan.currencies[name] = c
 	return c
 }

@@ -13,7 +13,7 @@ import (
 // draft is a slot on its way into a row.
 type draft struct {
 	slot
-	priority uint32
+	priority uint16
 	last     bool // last resort of its priority: no split beside members that have one
 	split    bool // its priority is dealt by percentages
 }
@@ -86,11 +86,11 @@ func (k *compiler) register(path string, r *configv1.Route, open map[wayKey]stri
 	}
 	w, ok := k.plan.wayOf[key]
 	if !ok {
-		w = int32(len(k.plan.ways))
+		w = i32(len(k.plan.ways))
 		k.plan.wayOf[key] = w
 		k.plan.ways = append(k.plan.ways, way{})
 	}
-	k.plan.ways[w].routes = append(k.plan.ways[w].routes, int32(len(k.plan.routes)-1))
+	k.plan.ways[w].routes = append(k.plan.ways[w].routes, i32(len(k.plan.routes)-1))
 	return len(k.plan.ways[w].routes) - 1
 }
 
@@ -121,16 +121,18 @@ func (k *compiler) route(path string, index int32, place int, r *configv1.Route,
 		splits[m.GetPriority()] = splits[m.GetPriority()] || m.GetSplit() > 0
 	}
 	seen := map[string][]string{}
+	key := wayKey{method: r.GetMethod()}
+	key.business, _ = businessOf(r.GetBusinessType()) // register saw to it
 	for j, m := range r.GetMembers() {
 		at := fmt.Sprintf("%s.members[%d]", path, j)
-		c, ok := k.member(at, r, m, seen)
+		c, ok := k.member(at, key, m, seen)
 		if !ok {
 			continue
 		}
 		if !slices.Contains(k.plan.routes[index].members, c) {
 			k.plan.routes[index].members = append(k.plan.routes[index].members, c)
 		}
-		d := draft{priority: m.GetPriority(), split: splits[m.GetPriority()]}
+		d := draft{priority: uint16(min(m.GetPriority(), maxPriority)), split: splits[m.GetPriority()]}
 		d.channel, d.weight = c, k.plan.channels[c].weight
 		if d.split {
 			d.last = m.GetSplit() == 0
@@ -138,24 +140,24 @@ func (k *compiler) route(path string, index int32, place int, r *configv1.Route,
 				d.weight = m.GetSplit()
 			}
 		}
-		k.spread(d, m.GetAccount(), wayKey{statemachine.BusinessType(r.GetBusinessType()), r.GetMethod()}, index, place, rs)
+		k.spread(d, m.GetAccount(), key, index, place, rs)
 	}
 }
 
 // member checks one member of a route.
-func (k *compiler) member(path string, r *configv1.Route, m *configv1.RouteMember, seen map[string][]string) (int32, bool) {
+func (k *compiler) member(path string, key wayKey, m *configv1.RouteMember, seen map[string][]string) (int32, bool) {
 	c, ok := k.plan.channelOf[m.GetChannel()]
 	if !ok {
 		k.addf(path+".channel", "the id of a channel", "there is no channel %q", m.GetChannel())
 		return 0, false
 	}
 	ch := &k.plan.channels[c]
-	if b := statemachine.BusinessType(r.GetBusinessType()); ch.business[b] < 0 {
-		k.addf(path+".channel", "a channel that supports it", "channel %q does not support %s", ch.id, b)
+	if ch.business[key.business] < 0 {
+		k.addf(path+".channel", "a channel that supports it", "channel %q does not support %s", ch.id, key.business)
 		ok = false
 	}
-	if _, has := ch.methods[r.GetMethod()]; !has {
-		k.addf(path+".channel", "a channel that has it", "channel %q has no method %q", ch.id, r.GetMethod())
+	if _, has := ch.methods[key.method]; !has {
+		k.addf(path+".channel", "a channel that has it", "channel %q has no method %q", ch.id, key.method)
 		ok = false
 	}
 	if a := m.GetAccount(); a != "" {
@@ -170,7 +172,7 @@ func (k *compiler) member(path string, r *configv1.Route, m *configv1.RouteMembe
 		ok = false
 	}
 	seen[ch.id] = append(before, m.GetAccount())
-	if m.GetPriority() > 1000 {
+	if m.GetPriority() > maxPriority {
 		k.addf(path+".priority", "0 to 1000", "%d is out of range", m.GetPriority())
 	}
 	if m.GetSplit() > 1_000_000 {
@@ -235,7 +237,7 @@ func (k *compiler) accountsOf(key setKey) int32 {
 				s.named[m] = append(s.named[m], i)
 			}
 		}
-		at = int32(len(k.plan.sets))
+		at = i32(len(k.plan.sets))
 		k.plan.sets = append(k.plan.sets, s)
 		k.setOf[key] = at
 	}
@@ -249,7 +251,7 @@ func (k *compiler) combo(ch *channel, i instrument, b statemachine.BusinessType,
 	key := comboKey{i.item, b}
 	c, ok := rs.comboOf[key]
 	if !ok {
-		c = int32(len(k.plan.combos))
+		c = i32(len(k.plan.combos))
 		rs.comboOf[key] = c
 		k.plan.combos = append(k.plan.combos, combo{channel: ch.item, business: ch.business[b], method: i.method, instrument: i.item})
 	}
@@ -259,7 +261,7 @@ func (k *compiler) combo(ch *channel, i instrument, b statemachine.BusinessType,
 func (k *compiler) lane(l statemachine.Lane, key wayKey) int32 {
 	i, ok := k.plan.laneOf[l]
 	if !ok {
-		i = int32(len(k.plan.lanes))
+		i = i32(len(k.plan.lanes))
 		k.plan.laneOf[l] = i
 		w := k.plan.wayOf[key]
 		places := make([]int32, len(k.plan.ways[w].routes))
@@ -274,7 +276,7 @@ func (k *compiler) lane(l statemachine.Lane, key wayKey) int32 {
 func (k *compiler) addDraft(l int32, place int, index int32, d draft, rs *rows) {
 	at := k.plan.lanes[l].rows[place]
 	if at < 0 {
-		at = int32(len(rs.drafts))
+		at = i32(len(rs.drafts))
 		k.plan.lanes[l].rows[place] = at
 		rs.drafts = append(rs.drafts, rowDraft{route: index})
 	}
@@ -352,10 +354,10 @@ func (p *Plan) layRow(r *row, d *rowDraft) {
 	slices.SortStableFunc(d.drafts, func(a, b draft) int {
 		return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(rank(a.last), rank(b.last)))
 	})
-	*r = row{route: d.route, slot: int32(len(p.slots)), group: int32(len(p.groups)), nSlots: uint8(len(d.drafts))}
+	*r = row{route: d.route, slot: i32(len(p.slots)), group: i32(len(p.groups)), nSlots: u8(len(d.drafts))}
 	for i, x := range d.drafts {
 		if i == 0 || x.priority != d.drafts[i-1].priority || x.last != d.drafts[i-1].last {
-			p.groups = append(p.groups, group{first: uint8(i), priority: uint16(x.priority), why: whyOf(x)})
+			p.groups = append(p.groups, group{first: u8(i), priority: x.priority, why: whyOf(x)})
 			r.nGroups++
 		}
 		g := &p.groups[len(p.groups)-1]

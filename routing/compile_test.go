@@ -6,9 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/statemachine"
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 func TestCompileReportsProblems(t *testing.T) {
@@ -19,7 +20,7 @@ func TestCompileReportsProblems(t *testing.T) {
 		want []string // paths
 	}{
 		{"nothing", func(*configv1.Catalog) {}, nil},
-		{"empty", func(c *configv1.Catalog) { *c = configv1.Catalog{} }, []string{"entities", "routes"}}, //nolint:govet // a fresh message
+		{"empty", func(c *configv1.Catalog) { *c = configv1.Catalog{} }, []string{"entities", "routes"}},
 		{"lifetime", func(c *configv1.Catalog) { c.DecisionLifetime = durationpb.New(time.Hour) }, []string{"decision_lifetime"}},
 		{"entity twice", func(c *configv1.Catalog) { c.Entities = append(c.Entities, &configv1.Entity{Id: "e-1"}) }, []string{"entities[2].id"}},
 		{"no id", func(c *configv1.Catalog) { c.Entities[1].Id = "-x" }, []string{"entities[1].id"}},
@@ -30,11 +31,11 @@ func TestCompileReportsProblems(t *testing.T) {
 		{"dangling channel", func(c *configv1.Catalog) { c.Routes[0].Members[1].Channel = "x" }, []string{"routes[0].members[1].channel"}},
 		{"dangling account", func(c *configv1.Catalog) { c.Routes[0].Members[1].Account = "x" }, []string{"routes[0].members[1].account"}},
 		{"channel twice", func(c *configv1.Catalog) { c.Channels[1].Id = "a"; c.Routes[0].Members[1].Channel = "a" }, []string{"channels[1].id", "routes[0].members[1].channel"}},
-		{"member without the business type", func(c *configv1.Catalog) { c.Channels[1].BusinessTypes = c.Channels[1].BusinessTypes[1:] }, []string{"routes[0].members[1].channel"}},
+		{"member without the business type", func(c *configv1.Catalog) { c.Channels[1].BusinessTypes = c.GetChannels()[1].GetBusinessTypes()[1:] }, []string{"routes[0].members[1].channel"}},
 		{"route of refunds", func(c *configv1.Catalog) { c.Routes[0].BusinessType = refund }, []string{"routes[0].business_type"}},
 		{"unknown method", func(c *configv1.Catalog) { c.Routes[0].Method = "WALLET" }, []string{"routes[0].method"}},
 		{"route never reached", func(c *configv1.Catalog) {
-			c.Routes = append(c.Routes, &configv1.Route{Id: "second", BusinessType: collect, Method: "QUICKPAY", Members: c.Routes[0].Members})
+			c.Routes = append(c.Routes, &configv1.Route{Id: "second", BusinessType: collect, Method: "QUICKPAY", Members: c.GetRoutes()[0].GetMembers()})
 		}, []string{"routes[1]"}},
 		{"method with and without banks", func(c *configv1.Catalog) { c.Channels[1].Instruments[0].Banks = nil }, []string{"channels[1].instruments[0].banks"}},
 		{"method with and without card types", func(c *configv1.Catalog) { c.Channels[1].Instruments[0].CardTypes = nil }, []string{"channels[1].instruments[0].card_types"}},
@@ -68,7 +69,7 @@ func TestCompileReportsProblems(t *testing.T) {
 			for i := range 64 {
 				c.Channels[0].Accounts = append(c.Channels[0].Accounts, &configv1.Account{Id: "x" + strings.Repeat("x", i), Entity: "e-1"})
 			}
-			c.Channels[0].Accounts = c.Channels[0].Accounts[:64]
+			c.Channels[0].Accounts = c.GetChannels()[0].GetAccounts()[:64]
 		}, []string{"routes[0].members"}},
 		{"many at once", func(c *configv1.Catalog) {
 			c.Channels[0].Accounts[0].Entity, c.Channels[1].CodeTable, c.Routes[0].Members[0].Account = "x", "x", "x"

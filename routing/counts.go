@@ -205,8 +205,8 @@ func (r *Router) drainGates(current *live) []statemachine.GateCount {
 		if sums[id] == nil {
 			sums[id] = &statemachine.GateCount{Scope: k.scope, Generation: k.generation, Step: k.step}
 		}
-		sums[id].WouldBe += uint32(n)
-		sums[id].Sent += uint32(s)
+		sums[id].WouldBe += u32(n)
+		sums[id].Sent += u32(s)
 	}
 	out := make([]statemachine.GateCount, 0, len(sums))
 	for _, g := range sums {

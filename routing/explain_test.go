@@ -49,7 +49,7 @@ func TestExplanations(t *testing.T) {
 				c.Instruments[0].Limits = []*configv1.AmountLimit{{Currency: "CNY", Min: 100}}
 			})
 			c := newCatalog(a, newChannel("b"), newChannel("c"), newChannel("d", func(c *configv1.Channel) { c.Accounts[0].Entity = "e-2" }))
-			for i, m := range c.Routes[0].Members {
+			for i, m := range c.GetRoutes()[0].GetMembers() {
 				m.Priority, m.Split = uint32(i/2), uint32(60-10*i)
 			}
 			e := Explain(mustTable(t, c, tt.states...), newRequest(tt.request), noon, tt.admission)

@@ -111,7 +111,7 @@ func (rk *Ranking) use(i int, out *Decision) {
 func (rk *Ranking) candidate(c *ranked, i int) Candidate {
 	p := rk.table.plan
 	out := Candidate{
-		Channel: p.channels[c.channel].id, Index: int8(i), Kind: kindOf(c.phase), Why: c.why, Drop: c.drop,
+		Channel: p.channels[c.channel].id, Index: i8(i), Kind: kindOf(c.phase), Why: c.why, Drop: c.drop,
 		Priority: c.priority, Hash: c.hash, closing: c.closing, channel: c.channel, account: c.account,
 	}
 	if c.account >= 0 {

@@ -49,18 +49,18 @@ func newCatalog(channels ...*configv1.Channel) *configv1.Catalog {
 	return c
 }
 
-func mustPlan(t testing.TB, c *configv1.Catalog) *Plan {
-	t.Helper()
+func mustPlan(tb testing.TB, c *configv1.Catalog) *Plan {
+	tb.Helper()
 	p, err := CompilePlan(c, nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
 
-func mustTable(t testing.TB, c *configv1.Catalog, states ...statemachine.State) *Table {
-	t.Helper()
-	return mustPlan(t, c).Table(Revision{1, 100}, states, nil)
+func mustTable(tb testing.TB, c *configv1.Catalog, states ...statemachine.State) *Table {
+	tb.Helper()
+	return mustPlan(tb, c).Table(Revision{1, 100}, states, nil)
 }
 
 func newRequest(edit ...func(*Request)) *Request {

@@ -44,7 +44,7 @@ func (s *scratch) bytes(b []byte) {
 // text adds a string and its length, so that no two lists of strings look alike.
 func (s *scratch) text(t string) {
 	if n := s.n; len(t) < 0x80 && len(t) < len(s.buf)-n {
-		s.buf[n] = byte(len(t))
+		s.buf[n] = u8(len(t))
 		s.n = n + 1 + copy(s.buf[n+1:], t)
 		return
 	}
@@ -82,12 +82,12 @@ func (s *scratch) canonical(r *Request) (request, lane uint64) {
 	lane = s.sum()
 	s.text(r.PaymentID)
 	s.text(r.Merchant)
-	s.word(uint64(r.Amount))
+	s.word(word(r.Amount))
 	s.text(r.Currency)
 	s.text(r.UserTier)
-	s.word(uint64(r.Deadline))
+	s.word(word(r.Deadline))
 	s.word(r.PayerKey)
-	s.number(uint64(r.MaxChannels))
+	s.number(word(int64(r.MaxChannels)))
 	s.number(uint64(len(r.Enrolled)))
 	s.number(uint64(len(r.Exclude)))
 	s.number(uint64(len(r.Attempts)))

@@ -36,7 +36,7 @@ func (id DecisionID) binary() ([64]byte, int) {
 	out = binary.AppendVarint(out, id.Revision)
 	out = binary.AppendVarint(out, id.Second)
 	out = binary.AppendUvarint(out, id.Admission.Vetoed)
-	out = append(out, byte(id.Admission.Lifted+1))
+	out = append(out, u8(int(id.Admission.Lifted)+1))
 	out = binary.LittleEndian.AppendUint64(out, id.Hash)
 	return b, len(out)
 }
@@ -94,7 +94,7 @@ func decodeID(b []byte) (DecisionID, bool) {
 	if r.bad || len(r.rest) != 9 || r.rest[0] > MaxCandidates {
 		return id, false
 	}
-	id.Admission.Lifted = int8(r.rest[0]) - 1
+	id.Admission.Lifted = i8(int(r.rest[0]) - 1)
 	id.Hash = binary.LittleEndian.Uint64(r.rest[1:])
 	return id, true
 }

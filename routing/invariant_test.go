@@ -7,14 +7,15 @@ import (
 	"sync"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/statemachine"
-	"pgregory.net/rapid"
 )
 
 // worldPlan has channels a to d over two entities and two domains, a with two accounts, splits within a priority.
-func worldPlan(t testing.TB) *Plan {
-	t.Helper()
+func worldPlan(tb testing.TB) *Plan {
+	tb.Helper()
 	domains := func(ids ...string) func(*configv1.Channel) {
 		return func(c *configv1.Channel) { c.FailureDomains = ids }
 	}
@@ -29,10 +30,10 @@ func worldPlan(t testing.TB) *Plan {
 		{Id: "net", Kind: configv1.FailureDomainKind_FAILURE_DOMAIN_KIND_CLEARING_NETWORK},
 		{Id: "east", Kind: configv1.FailureDomainKind_FAILURE_DOMAIN_KIND_REGION},
 	}
-	for i, m := range cat.Routes[0].Members {
+	for i, m := range cat.GetRoutes()[0].GetMembers() {
 		m.Priority, m.Split = uint32(i/3), uint32(10*(i+1))
 	}
-	return mustPlan(t, cat)
+	return mustPlan(tb, cat)
 }
 
 // worldScopes are scopes of worldPlan that states may be about.
@@ -122,7 +123,7 @@ func (b *books) check(fail func(string, ...any)) {
 			if sent > b.tokens[stepKey{k.scope, k.generation, 0}] {
 				fail("%v: %d probes with %d tokens", k, sent, b.tokens[stepKey{k.scope, k.generation, 0}])
 			}
-		default:
+		case statemachine.Healthy, statemachine.Disabled:
 			fail("%v: %d sent to a disabled scope", k, sent)
 		}
 	}
@@ -312,6 +313,11 @@ func judge(t *rapid.T, p *Plan, q *Request, d *Decision, err error) {
 	default:
 		t.Fatalf("%+v: %v with %d candidates", q, err, len(d.Candidates))
 	}
+	judgeCandidates(t, p, q, d)
+}
+
+// judgeCandidates says whether each channel may be given to the request.
+func judgeCandidates(t *rapid.T, p *Plan, q *Request, d *Decision) {
 	for _, c := range d.Candidates {
 		ch := p.channels[p.channelOf[c.Channel]]
 		if p.accounts[ch.accounts[c.Account]].entity != q.Entity {
@@ -340,8 +346,12 @@ func TestInvariant10_NoSecondChannelWhileInDoubt(t *testing.T) {
 			q.Business = statemachine.Collect
 		}
 		doubt := rapid.SampledFrom([]Attempt{
-			{Channel: "a", Outcome: statemachine.TimedOut}, {Channel: "b", Outcome: statemachine.Pending}, {Channel: "c"},
-			{Channel: "x", Code: "unmapped"}, {Channel: "d", Outcome: statemachine.OutcomeUnmapped}, {Channel: "d", Outcome: 200},
+			{Channel: "a", Outcome: statemachine.TimedOut},
+			{Channel: "b", Outcome: statemachine.Pending},
+			{Channel: "c"},
+			{Channel: "x", Code: "unmapped"},
+			{Channel: "d", Outcome: statemachine.OutcomeUnmapped},
+			{Channel: "d", Outcome: 200},
 		}).Draw(t, "doubt")
 		q.Attempts = slices.Insert(q.Attempts, rapid.IntRange(0, len(q.Attempts)).Draw(t, "place"), doubt)
 		var d Decision

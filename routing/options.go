@@ -1,6 +1,10 @@
 package routing
 
-import "github.com/sluice-pay/sluice/statemachine"
+import (
+	"slices"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
 
 // OptionStatus says whether an instrument can be offered. Unsupported (catalogue) and down (state) are different answers.
 type OptionStatus uint8
@@ -120,10 +124,8 @@ func (rk *Ranking) explainOption(o *Option, best int, a Admission) {
 }
 
 func addOnce(list []int32, c int32) []int32 {
-	for _, x := range list {
-		if x == c {
-			return list
-		}
+	if slices.Contains(list, c) {
+		return list
 	}
 	return append(list, c)
 }

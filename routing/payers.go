@@ -9,7 +9,7 @@ type payers struct {
 
 func (p *payers) slot(key uint64, second int64) (*atomic.Uint64, uint64) {
 	h := next(key)
-	return &p.slots[h%uint64(len(p.slots))], h&^0xffff | uint64(second/daySeconds)&0xffff
+	return &p.slots[h%uint64(len(p.slots))], h&^0xffff | word(second/daySeconds)&0xffff
 }
 
 // fresh reports whether the payer was in no probe of the day, as far as the table remembers; an unknown payer (0) is fresh.

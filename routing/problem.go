@@ -9,7 +9,7 @@ import (
 var ErrCatalog = errors.New("invalid catalogue")
 
 // Problem is one thing that is wrong with a catalogue. CompilePlan joins all of them, so that they can be mended at once.
-type Problem struct {
+type Problem struct { //nolint:errname // the word of the catalogue's tools
 	Path    string // field of the catalogue, e.g. "channels[3].accounts[0].entity"
 	Message string // what is wrong
 	Want    string // what would be right; empty where the message says it
@@ -28,18 +28,17 @@ func (p *Problem) Unwrap() error { return ErrCatalog }
 
 // Problems returns the problems in an error of CompilePlan, in the order of the catalogue.
 func Problems(err error) []*Problem {
-	if p, ok := errors.AsType[*Problem](err); ok && err == error(p) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []*Problem
+		for _, e := range joined.Unwrap() {
+			all = append(all, Problems(e)...)
+		}
+		return all
+	}
+	if p, ok := errors.AsType[*Problem](err); ok {
 		return []*Problem{p}
 	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return nil
-	}
-	var all []*Problem
-	for _, e := range joined.Unwrap() {
-		all = append(all, Problems(e)...)
-	}
-	return all
+	return nil
 }
 
 // problems collects what is wrong.

@@ -280,7 +280,7 @@ func (t *terms) dropOf(r *Request, currency int16) DropReason {
 	if r.Currency == "" {
 		return DropNone
 	}
-	c := uint8(currency)
+	c := u8(int(currency))
 	if currency < 0 || t.currencies[c/64]&(1<<(c%64)) == 0 {
 		return DropCurrency
 	}

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"testing"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/statemachine"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // TestEligibility has channel a with one property under test before the plain channel b.
@@ -157,7 +158,7 @@ func TestAccountsOfTheMerchantGoFirst(t *testing.T) {
 
 func TestRoutesBySelectors(t *testing.T) {
 	c := newCatalog(newChannel("a"), newChannel("b"), newChannel("c"))
-	general := c.Routes[0]
+	general := c.GetRoutes()[0]
 	vip := &configv1.Route{Id: "vip", BusinessType: collect, Method: "QUICKPAY", UserTiers: []string{"VIP"}, Members: []*configv1.RouteMember{{Channel: "c"}}}
 	own := &configv1.Route{Id: "own", BusinessType: collect, Method: "QUICKPAY", Merchants: []string{"m-9"}, Members: []*configv1.RouteMember{{Channel: "b"}}}
 	c.Routes = []*configv1.Route{vip, own, general}
@@ -276,7 +277,7 @@ func TestOriginalIsFollowed(t *testing.T) {
 			c.Accounts = append(c.Accounts, &configv1.Account{Id: "second", Entity: "e-1"}, &configv1.Account{Id: "foreign", Entity: "e-2"})
 			c.Instruments[0].Limits = []*configv1.AmountLimit{{Currency: "CNY", Min: 1_000_000}}
 		})
-		b := newChannel("b", func(c *configv1.Channel) { c.BusinessTypes = c.BusinessTypes[:1] })
+		b := newChannel("b", func(c *configv1.Channel) { c.BusinessTypes = c.GetBusinessTypes()[:1] })
 		return mustTable(t, newCatalog(a, b), states...)
 	}
 	tests := []struct {

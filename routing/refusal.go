@@ -76,7 +76,7 @@ func (r RefusalReason) Text() string {
 
 // Refusal is the answer where no channel can be given. It lives in the Decision's buffer, whose Dropped has the reason of
 // each channel.
-type Refusal struct {
+type Refusal struct { //nolint:errname // the word of the API
 	Reason     RefusalReason
 	DeferUntil int64 // Unix seconds when asking again may help, 0 = it does not
 }

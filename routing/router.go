@@ -169,7 +169,7 @@ func (w *walk) admit() Admission {
 	}
 	if w.rk.second <= w.router.lifted.Load() {
 		if i := w.lift(); i >= 0 {
-			a.Lifted, w.sent = int8(i), i
+			a.Lifted, w.sent = i8(i), i
 			return w.vetoProbes(a, 0)
 		}
 	}

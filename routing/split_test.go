@@ -32,7 +32,7 @@ func TestDealIsExact(t *testing.T) {
 // splitCatalog has one priority with splits 70, 29, 1 and a last resort without split.
 func splitCatalog() *configv1.Catalog {
 	c := newCatalog(newChannel("a"), newChannel("b"), newChannel("c"), newChannel("d"))
-	for i, m := range c.Routes[0].Members {
+	for i, m := range c.GetRoutes()[0].GetMembers() {
 		m.Priority, m.Split = 0, []uint32{70, 29, 1, 0}[i]
 	}
 	return c
@@ -55,7 +55,7 @@ func share(t *testing.T, table *Table, n int, edit ...func(*Request)) map[string
 }
 
 func TestSplitProportions(t *testing.T) {
-	const n = 200_000
+	const n = 50_000
 	c := splitCatalog()
 	near := func(name string, got, want map[string]float64) {
 		t.Helper()
@@ -72,7 +72,7 @@ func TestSplitProportions(t *testing.T) {
 	near("last resort", share(t, mustTable(t, c, off(statemachine.ChannelScope("a")), off(statemachine.ChannelScope("b")), off(statemachine.ChannelScope("c"))), n),
 		map[string]float64{"d": 1})
 	weights := newCatalog(newChannel("a", func(c *configv1.Channel) { c.Weight = 300 }), newChannel("b"))
-	for _, m := range weights.Routes[0].Members {
+	for _, m := range weights.GetRoutes()[0].GetMembers() {
 		m.Priority = 0
 	}
 	near("by weight", share(t, mustTable(t, weights), n), map[string]float64{"a": 0.75, "b": 0.25})

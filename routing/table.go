@@ -177,7 +177,7 @@ func (t *Table) markHot() {
 	for i := range t.hot {
 		item, at := t.plan.placeOf(t.hot[i].scope)
 		t.plan.reach(t.hot[i].scope, func(c int32) {
-			list[next[c]] = mark{item: item, hot: int32(i), place: at}
+			list[next[c]] = mark{item: item, hot: i32(i), place: at}
 			next[c]++
 		})
 	}
