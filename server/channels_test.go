@@ -175,7 +175,7 @@ func TestSwitchOffAndUndo(t *testing.T) {
 		t.Errorf("after the order %v", reply)
 	}
 	// Four lanes (two banks × two cards) at 100 payments/s, all of which alpha took as the first by priority.
-	if got := reply.GetShift(); got.GetPaymentsPerSecond() < 1 || got.GetChannels()[0].GetChannel() != "alpha" || got.GetChannels()[0].GetAfterPpm() != 0 ||
+	if got := reply.GetShift(); got.GetPaymentsPerSecond() != 400 || got.GetChannels()[0].GetBeforePpm() != 1_000_000 || got.GetChannels()[1].GetChannel() != "beta" || got.GetChannels()[0].GetChannel() != "alpha" || got.GetChannels()[0].GetAfterPpm() != 0 ||
 		len(got.GetLanes()) == 0 || slices.Contains(got.GetLanes()[0].GetUsableAfter(), "alpha") || !slices.Contains(got.GetLanes()[0].GetUsableBefore(), "alpha") {
 		t.Errorf("shift %v", got)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -45,49 +46,20 @@ func (s states) open(m *statemachine.Member, l statemachine.Lane, buf []statemac
 	return part
 }
 
-// spread predicts which part of a lane's payments each member takes. A member on a ramp takes its share of its normal part; the
-// rest goes to those that are fully open, by weight, or all of it to the first of them where no weight is left.
-func (s states) spread(l *statemachine.LaneMembers) []float64 {
-	open, parts := make([]float64, len(l.Members)), make([]float64, len(l.Members))
-	var all, full float64 // weights
-	first := -1
+// openings are the openings of all members of a lane.
+func (s states) openings(l *statemachine.LaneMembers) []float64 {
+	open := make([]float64, len(l.Members))
 	buf := make([]statemachine.Scope, 0, 16)
 	for i := range l.Members {
-		m := &l.Members[i]
-		open[i] = s.open(m, l.Lane, buf[:0])
-		all += m.Weight
-		if open[i] == 1 {
-			full += m.Weight
-		}
-		if open[i] > 0 && (first < 0 || open[first] < 1 && open[i] == 1) {
-			first = i
-		}
+		open[i] = s.open(&l.Members[i], l.Lane, buf[:0])
 	}
-	if first < 0 {
-		return parts
-	}
-	rest := 1.0
-	for i := range l.Members {
-		if open[i] < 1 && all > 0 {
-			parts[i] = open[i] * l.Members[i].Weight / all
-			rest -= parts[i]
-		}
-	}
-	if full == 0 {
-		parts[first] += rest
-		return parts
-	}
-	for i := range l.Members {
-		if open[i] == 1 {
-			parts[i] = rest * l.Members[i].Weight / full
-		}
-	}
-	return parts
+	return open
 }
 
 // prediction gathers what a change of states does to the lanes it touches.
 type prediction struct {
 	fleet    *statemachine.Fleet
+	ways     *ways
 	demand   float64
 	moved    float64
 	channels map[string]*shifted
@@ -95,15 +67,15 @@ type prediction struct {
 	lanes    []*sluicev1.LaneShift
 }
 
-// shifted is what one channel had and gets, in payments/s (or lanes, where no demand is known).
+// shifted is what one channel had and gets, in payments/s.
 type shifted struct {
 	before, after float64
 	pools         map[int]bool
 }
 
 // predict says where traffic goes when the states before become those after.
-func predict(f *statemachine.Fleet, before, after map[statemachine.Scope]statemachine.State) *sluicev1.PredictedShift {
-	p := &prediction{fleet: f, channels: map[string]*shifted{}, loads: map[int]float64{}}
+func predict(f *statemachine.Fleet, catalog *configv1.Catalog, before, after map[statemachine.Scope]statemachine.State) *sluicev1.PredictedShift {
+	p := &prediction{fleet: f, ways: newWays(catalog), channels: map[string]*shifted{}, loads: map[int]float64{}}
 	was, will := states{f, before}, states{f, after}
 	buf := make([]statemachine.Scope, 0, 16)
 	for i := range f.Lanes {
@@ -112,49 +84,48 @@ func predict(f *statemachine.Fleet, before, after map[statemachine.Scope]statema
 			return slices.ContainsFunc(m.Scopes(l.Lane, buf[:0]), func(s statemachine.Scope) bool { _, ok := after[s]; return ok })
 		})
 		if touches {
-			p.lane(l, was.spread(l), will.spread(l))
+			p.lane(l, was.openings(l), will.openings(l))
 		}
 	}
 	return p.message()
 }
 
-func (p *prediction) lane(l *statemachine.LaneMembers, before, after []float64) {
+// lane adds what happens to one lane, given how far its members are open before and after.
+func (p *prediction) lane(l *statemachine.LaneMembers, wasOpen, willOpen []float64) {
+	groups := p.ways.groups(l)
+	before, after := spread(groups, wasOpen), spread(groups, willOpen)
 	shift := &sluicev1.LaneShift{Lane: l.Lane.String(), PaymentsPerSecond: l.Demand}
+	var gained, lost float64
 	for i := range l.Members {
 		m := &l.Members[i]
-		if before[i] > 0 {
+		if wasOpen[i] > 0 {
 			shift.UsableBefore = append(shift.UsableBefore, m.Channel)
 		}
-		if after[i] > 0 {
+		if willOpen[i] > 0 {
 			shift.UsableAfter = append(shift.UsableAfter, m.Channel)
 		}
-		c := p.channels[m.Channel]
-		if c == nil {
-			c = &shifted{pools: map[int]bool{}}
-			p.channels[m.Channel] = c
-		}
-		c.before += before[i] * l.Demand
-		c.after += after[i] * l.Demand
-		p.moved += max(0, before[i]-after[i], after[i]-before[i]) * l.Demand / 2
-		for _, pool := range m.Pools {
-			c.pools[pool] = true
-			p.loads[pool] += (after[i] - before[i]) * l.Demand
-		}
+		gained += max(0, after[i]-before[i])
+		lost += max(0, before[i]-after[i])
+		p.member(m, before[i]*l.Demand, after[i]*l.Demand)
 	}
 	shift.UsableBefore, shift.UsableAfter = slices.Compact(shift.GetUsableBefore()), slices.Compact(shift.GetUsableAfter())
-	if len(shift.GetUsableAfter()) == 0 || len(shift.GetUsableBefore()) == 0 { // nothing takes over: what is lost, or comes back, moves whole
-		p.moved += l.Demand * math.Abs(sum(before)-sum(after)) / 2
-	}
+	p.moved += max(gained, lost) * l.Demand
 	p.demand += l.Demand
 	p.lanes = append(p.lanes, shift)
 }
 
-func sum(parts []float64) float64 {
-	var s float64
-	for _, x := range parts {
-		s += x
+func (p *prediction) member(m *statemachine.Member, before, after float64) {
+	c := p.channels[m.Channel]
+	if c == nil {
+		c = &shifted{pools: map[int]bool{}}
+		p.channels[m.Channel] = c
 	}
-	return s
+	c.before += before
+	c.after += after
+	for _, pool := range m.Pools {
+		c.pools[pool] = true
+		p.loads[pool] += after - before
+	}
 }
 
 func (p *prediction) message() *sluicev1.PredictedShift {

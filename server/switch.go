@@ -120,7 +120,7 @@ func (v *viewer) ordered(m *sluicev1.SwitchChannelRequest, q monitor.OrderReques
 		reply.Scopes = append(reply.Scopes, v.state(after[s], modified[s]))
 		newest = max(newest, modified[s])
 	}
-	reply.Shift = predict(v.Fleet, before, after)
+	reply.Shift = predict(v.Fleet, v.Catalog, before, after)
 	reply.Warnings = v.warnings(q, scopes, r)
 	if len(r.Moves) > 0 {
 		reply.Undo = undo(m, before[scopes[0]], v.now)
