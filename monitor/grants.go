@@ -35,6 +35,8 @@ type probing struct {
 type prober struct {
 	demand rolling
 	sent   uint64
+	given  uint64 // tokens since the phase began, lapsed ones included: a router adds what is new to them
+	spent  uint64 // sent when the newest token was given
 }
 
 // NewGrants returns grants for nobody.
@@ -113,9 +115,9 @@ func (p *probing) grant(scope statemachine.Scope, self string, policy statemachi
 		life = max(2*interval, min(grantMaxLife, int64(grantWaits/rate)+1))
 	}
 	name := p.busiest(self, second)
-	token := Grant{
-		Scope: scope, Generation: p.generation, Replica: name, Tokens: p.replica(name).sent + 1, Until: second + life, Lift: lift,
-	}
+	to := p.replica(name)
+	to.given, to.spent = to.given+1, to.sent
+	token := Grant{Scope: scope, Generation: p.generation, Replica: name, Tokens: to.given, Until: second + life, Lift: lift}
 	p.tokens = slices.DeleteFunc(p.tokens, func(t Grant) bool { return t.Replica == name })
 	p.tokens = append(p.tokens, token)
 	slices.SortFunc(p.tokens, func(a, b Grant) int { return cmp.Compare(a.Replica, b.Replica) })
@@ -125,7 +127,9 @@ func (p *probing) grant(scope statemachine.Scope, self string, policy statemachi
 // inUse is the number of tokens that are valid and, as far as is known, not used.
 func (p *probing) inUse() (n uint64) {
 	for _, t := range p.tokens {
-		n += t.Tokens - min(t.Tokens, p.replica(t.Replica).sent)
+		if r := p.replica(t.Replica); r.sent == r.spent {
+			n++
+		}
 	}
 	return n
 }

@@ -174,7 +174,7 @@ func TestDemandOfTheLastMinute(t *testing.T) {
 // probe plays a router with steady would-be traffic that uses every token at once, or none, and returns the tokens it got.
 func probe(f *statemachine.Fleet, scope statemachine.Scope, perSecond float64, length int64, use bool) (sent uint64, tokens []Grant) {
 	g := NewGrants()
-	var used uint64
+	var used, spent uint64 // spent: tokens that are used or lapsed
 	due := 0.0
 	for second := t0; second < t0+length; second++ {
 		row := &Row{Replica: "r1", Counts: SecondCounts{Second: second}}
@@ -183,9 +183,10 @@ func probe(f *statemachine.Fleet, scope statemachine.Scope, perSecond float64, l
 		due -= float64(wouldBe)
 		now := uint32(0)
 		for _, token := range g.Current() {
-			if use && token.Tokens > used && token.Until >= second && (wouldBe > 0 || token.Lift) {
+			if use && token.Tokens > spent && token.Until >= second && (wouldBe > 0 || token.Lift) {
 				now++
 				used++
+				spent = token.Tokens
 			}
 		}
 		row.Counts.Gates = []GateSum{gate(scope, 3, 0, wouldBe, now, 1)}
@@ -236,9 +237,12 @@ func TestGrantsLapseWithoutPilingUp(t *testing.T) {
 	if len(tokens) < 2 {
 		t.Fatalf("%d tokens in a minute, want new ones after the old have lapsed", len(tokens))
 	}
-	for _, g := range tokens {
-		if g.Tokens != 1 {
-			t.Errorf("%d tokens are usable though none was used, want one", g.Tokens)
+	for i, g := range tokens { // a router adds what is new since the grant before, after that has lapsed
+		if g.Tokens != uint64(i)+1 {
+			t.Errorf("token %d makes %d in all, want one more than before", i, g.Tokens)
+		}
+		if i > 0 && g.Until <= tokens[i-1].Until {
+			t.Errorf("token %d is valid until %d like the one before: both could be used", i, g.Until)
 		}
 	}
 }
