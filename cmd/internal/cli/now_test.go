@@ -107,8 +107,13 @@ func TestSpan(t *testing.T) {
 		d    time.Duration
 		want string
 	}{
-		{-time.Second, "0s"}, {0, "0s"}, {4*time.Minute + 12*time.Second, "4m12s"}, {4 * time.Minute, "4m"}, {174 * time.Minute, "2h54m"},
-		{76 * time.Hour, "3d4h"}, {24*time.Hour + 59*time.Minute, "1d"},
+		{-time.Second, "0s"},
+		{0, "0s"},
+		{4*time.Minute + 12*time.Second, "4m12s"},
+		{4 * time.Minute, "4m"},
+		{174 * time.Minute, "2h54m"},
+		{76 * time.Hour, "3d4h"},
+		{24*time.Hour + 59*time.Minute, "1d"},
 	} {
 		if got := span(tc.d); got != tc.want {
 			t.Errorf("span(%s) = %q, want %q", tc.d, got, tc.want)

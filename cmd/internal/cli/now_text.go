@@ -9,8 +9,8 @@ import (
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
 )
 
-// staleAge is the age from which a table is called old in the header.
-const staleAge = 5 * time.Second
+// staleAge is the age from which a table is called stale: it is confirmed every 10 s, so three times that failed.
+const staleAge = 30 * time.Second
 
 // nowHint names the next commands.
 const nowHint = "`sluice why` INCIDENT or SCOPE tells the story; `sluice off`, `on`, `hold`, `release` SCOPE act."

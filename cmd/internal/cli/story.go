@@ -138,10 +138,7 @@ func tell(t *sluicev1.Transition, scope statemachine.Scope) string {
 	case line == "":
 		return reason
 	case d == "CUT":
-		if rest := untouched(scope); rest != "" {
-			line += "; " + rest
-		}
-		return line
+		return tellCut(t, line, scope)
 	case d == "OBSERVED" || d == "REFUSED":
 		return line + "; not closed: " + answerForPeople(t.GetStatus().GetState().GetAnswer())
 	case strings.HasPrefix(d, "LOWER"):
@@ -149,6 +146,21 @@ func tell(t *sluicev1.Transition, scope statemachine.Scope) string {
 	}
 	if reason != "" {
 		return reason
+	}
+	return line
+}
+
+// tellCut says what a cut rests on: in the open, in the share that was let through, or in probes.
+func tellCut(t *sluicev1.Transition, line string, scope statemachine.Scope) string {
+	switch t.GetFrom() {
+	case configv1.Phase_PHASE_PROBING:
+		return "probes: " + line
+	case configv1.Phase_PHASE_RAMPING:
+		line = "at " + percent(t.GetFromSharePpm()) + ": " + line
+	case configv1.Phase_PHASE_HEALTHY, configv1.Phase_PHASE_DISABLED, configv1.Phase_PHASE_UNSPECIFIED:
+	}
+	if rest := untouched(scope); rest != "" {
+		line += "; " + rest
 	}
 	return line
 }

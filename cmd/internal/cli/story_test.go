@@ -75,6 +75,9 @@ func TestStory_Words(t *testing.T) {
 	over.IncidentKind = configv1.IncidentKind_INCIDENT_KIND_OBSERVED
 	degraded := life()[0]
 	degraded.To, degraded.ToSharePpm = configv1.Phase_PHASE_RAMPING, 500_000
+	inRamp, probed := life()[0], life()[0]
+	inRamp.From, inRamp.FromSharePpm = configv1.Phase_PHASE_RAMPING, 80_000
+	probed.From, probed.FromSharePpm = configv1.Phase_PHASE_PROBING, 0
 	for _, tc := range []struct {
 		name string
 		m    *sluicev1.WatchChannelsResponse
@@ -91,6 +94,8 @@ func TestStory_Words(t *testing.T) {
 		{"refused", transition(observed), "03:01:07  REFUSED     upi-gateway-a / SBI  19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19); not closed: nothing else usable would be left (LAST_USABLE)"},
 		{"over", transition(over), "03:01:07  OVER        upi-gateway-a / SBI  the fault is over"},
 		{"degraded", transition(degraded), "03:01:07  LOWER 50 %  upi-gateway-a / SBI  19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19)"},
+		{"cut in the ramp", transition(inRamp), "03:01:07  CUT         upi-gateway-a / SBI  at 8 %: 19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19); other banks on the channel untouched"},
+		{"cut by probes", transition(probed), "03:01:07  CUT         upi-gateway-a / SBI  probes: 19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19)"},
 		{"alert", raised(&configv1.Alert{Kind: "COMMON_MODE", Severity: configv1.Severity_SEVERITY_CRITICAL, Time: at(3, 1, 0), Message: "the fault is ours"}), "03:01:00  ALERT       CRITICAL COMMON_MODE: the fault is ours"},
 		{"alert of a transition", raised(&configv1.Alert{Kind: "CUT", Incident: "1", Time: at(3, 1, 0), Message: "cut"}), ""},
 		{"heartbeat", &sluicev1.WatchChannelsResponse{Event: &sluicev1.WatchChannelsResponse_Heartbeat{}}, ""},

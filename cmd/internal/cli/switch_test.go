@@ -29,6 +29,7 @@ func thrown(r *sluicev1.SwitchChannelRequest) *sluicev1.SwitchChannelResponse {
 			Lanes: []*sluicev1.LaneShift{
 				{Lane: "e1/COLLECT/QUICKPAY:ICBC:DEBIT", PaymentsPerSecond: 9, UsableBefore: []string{"alipay", "unionpay-a"}, UsableAfter: []string{"unionpay-a"}},
 				{Lane: "e1/DEDUCT/QUICKPAY:ICBC:DEBIT", PaymentsPerSecond: 3.5, UsableBefore: []string{"alipay"}},
+				{Lane: "e1/AUTHENTICATE/QUICKPAY:ICBC:DEBIT", UsableBefore: []string{"alipay", "unionpay-a"}, UsableAfter: []string{"unionpay-a"}},
 				{Lane: "e2/COLLECT/QUICKPAY:ICBC:DEBIT", UsableBefore: []string{"a", "b", "c"}, UsableAfter: []string{"a", "b"}},
 			},
 		},

@@ -44,27 +44,35 @@ func shiftTable(shift *sluicev1.PredictedShift) string {
 	return t.String()
 }
 
-// lanesText names the lanes that are left with nothing or with a single channel, and counts the others.
+// lanesText names the lanes that are left with nothing, or with a single channel while they have traffic, and counts the
+// others.
 func (v view) lanesText(lanes []*sluicev1.LaneShift) string {
 	var b strings.Builder
-	named, safe := 0, 0
+	named, quiet, safe := 0, 0, 0
 	for _, l := range lanes {
 		left := l.GetUsableAfter()
-		if len(left) > 1 || len(left) >= len(l.GetUsableBefore()) && len(left) > 0 {
+		switch {
+		case len(left) > 1 || len(left) > 0 && len(left) >= len(l.GetUsableBefore()):
 			safe++
+			continue
+		case len(left) == 1 && l.GetPaymentsPerSecond() <= 0:
+			quiet++
 			continue
 		}
 		if named++; named > mostLanes {
 			continue
 		}
-		text, c := "only "+strings.Join(left, ", ")+" is left", yellow
-		if len(left) == 0 {
-			text, c = "NOTHING is left", red
+		text := v.paint.text(red, "NOTHING is left")
+		if len(left) > 0 {
+			text = v.paint.text(yellow, "only "+left[0]+" is left")
 		}
-		fmt.Fprintf(&b, "  %s (%s payments/s): %s\n", clean(l.GetLane()), number(l.GetPaymentsPerSecond()), v.paint.text(c, text))
+		fmt.Fprintf(&b, "  %s (%s payments/s): %s\n", clean(l.GetLane()), number(l.GetPaymentsPerSecond()), text)
 	}
 	if more := named - mostLanes; more > 0 {
 		fmt.Fprintf(&b, "  and %s like that\n", plural(more, "more lane"))
+	}
+	if quiet > 0 {
+		fmt.Fprintf(&b, "  one channel is left for %s without traffic in the last minute\n", plural(quiet, "lane"))
 	}
 	if safe > 0 {
 		fmt.Fprintf(&b, "  more than one channel is left, or as many as before, for %s\n", plural(safe, "lane"))

@@ -104,7 +104,7 @@ func (v view) ahead(t *timestamppb.Timestamp) string {
 	if t == nil {
 		return ""
 	}
-	if left := t.AsTime().Sub(v.now); left > 0 {
+	if left := t.AsTime().Sub(v.now).Round(time.Second); left > 0 {
 		return fmt.Sprintf("%s (in %s)", v.clock(t.AsTime()), span(left))
 	}
 	return fmt.Sprintf("%s (due)", v.clock(t.AsTime()))

@@ -3,10 +3,12 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -142,6 +144,38 @@ func TestNowWatch_PipedPrintsAPicturePerChange(t *testing.T) {
 	}
 	if code := stop(); code != ExitOK {
 		t.Errorf("exit code %d after an interrupt", code)
+	}
+}
+
+func TestNowWatch_PipedIsSilentWhileNothingChanges(t *testing.T) {
+	a := start(t, &fake{list: badNight()})
+	var out strings.Builder
+	a.Out, a.format = &out, formatTable
+	a.conn.timeout = 5 * time.Second
+	client, closeConn, err := a.channelClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeConn()
+	now := night
+	a.clock = func() time.Time { return now }
+	l := a.newLive(client, false)
+	pictures := func() int { return strings.Count(out.String(), "revision ") }
+	steps := []struct {
+		name string
+		do   func() error
+		want int
+	}{
+		{"begin", func() error { return errors.Join(l.read(t.Context()), l.draw()) }, 1},
+		{"nothing changed", func() error { return l.tick(t.Context()) }, 1},
+		{"a change", func() error { l.note(event{message: step(0, 1)}); return l.tick(t.Context()) }, 2},
+		{"a change this replica does not have yet", func() error { l.note(event{message: step(0, 99999)}); return l.tick(t.Context()) }, 2},
+	}
+	for _, s := range steps {
+		now = now.Add(2 * rereadEvery)
+		if err := s.do(); err != nil || pictures() != s.want {
+			t.Fatalf("%s: %d pictures, want %d, %v", s.name, pictures(), s.want, err)
+		}
 	}
 }
 
