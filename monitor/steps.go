@@ -28,18 +28,18 @@ type step struct {
 	tally      Tally
 	reasons    []statemachine.ReasonCount
 	from       int64 // first second with evidence, 0 = none
-	results    uint64
 	wouldBe    uint64
 	sent       uint64
-	recent     []sentSecond // attempts not yet older than the learned delay
+	open       []openSends // attempts without a result, none older than the learned delay, oldest first
 	demand     rolling
 	seen       int64 // second in which the state was first seen: averages begin there
 	routers    [loadSpan]uint32
 }
 
-type sentSecond struct {
+// openSends is what one second sent and has not come back.
+type openSends struct {
 	second int64
-	n      uint32
+	n      uint64
 }
 
 // NewSteps returns empty steps.
@@ -65,9 +65,7 @@ func (s *Steps) Observe(sum *SecondCounts, f *statemachine.Fleet) {
 			st.routers[sum.Second%loadSpan] = 0
 		}
 		state := f.State(scope)
-		if state.After == 0 || sum.Revision > state.After {
-			st.gather(scope, state.Phase, sum, f)
-		}
+		st.gather(scope, state.Phase, sum, f, state.After == 0 || sum.Revision > state.After)
 		st.settle(sum.Second - s.delay(scope, f))
 	}
 }
@@ -106,20 +104,39 @@ func (st *step) gate(g GateSum, second int64) {
 	st.wouldBe += uint64(g.WouldBe)
 	st.sent += uint64(g.Sent)
 	if g.Sent > 0 {
-		st.recent = append(st.recent, sentSecond{second, g.Sent})
+		st.open = append(st.open, openSends{second, uint64(g.Sent)})
 	}
+}
+
+// answer takes n results: they are those of the oldest attempts without one. A result counts here also where its second is
+// no evidence.
+func (st *step) answer(n uint64) {
+	for i := range st.open {
+		took := min(n, st.open[i].n)
+		st.open[i].n -= took
+		n -= took
+	}
+}
+
+// settled is the number of attempts of the step that have answered or are older than the learned delay.
+func (st *step) settled() uint64 {
+	open := uint64(0)
+	for _, o := range st.open {
+		open += o.n
+	}
+	return st.sent - min(st.sent, open)
 }
 
 // routersStale reports whether the place of a second in routers holds the second of a minute ago.
 func (st *step) routersStale(second int64) bool { return st.demand.at[second%loadSpan] != second }
 
-// settle drops the attempts sent up to a second from recent: if they have not answered, they never will.
+// settle drops the attempts sent up to a second: what has not answered by now never will.
 func (st *step) settle(upTo int64) {
-	st.recent = slices.DeleteFunc(st.recent, func(r sentSecond) bool { return r.second <= upTo })
+	st.open = slices.DeleteFunc(st.open, func(o openSends) bool { return o.second <= upTo || o.n == 0 })
 }
 
-// gather adds the results of one second. A failure domain sums up its channels.
-func (st *step) gather(scope statemachine.Scope, phase statemachine.Phase, sum *SecondCounts, f *statemachine.Fleet) {
+// gather adds the results of one second, as evidence or only as answers. A failure domain sums up its channels.
+func (st *step) gather(scope statemachine.Scope, phase statemachine.Phase, sum *SecondCounts, f *statemachine.Fleet, evidence bool) {
 	kind := statemachine.KindRamp
 	switch phase {
 	case statemachine.Probing:
@@ -132,11 +149,11 @@ func (st *step) gather(scope statemachine.Scope, phase statemachine.Phase, sum *
 		item := &sum.Items[i]
 		switch {
 		case item.Item == scope:
-			st.add(item, kind, sum.Second)
+			st.add(item, kind, sum.Second, evidence)
 		case scope.Kind == statemachine.ScopeDomain && item.Item.Kind == statemachine.ScopeChannel && inside(item.Item, scope, f):
-			st.add(item, statemachine.KindNormal, sum.Second) // the domain is wider than the channel: see DESIGN 10.1
+			st.add(item, statemachine.KindNormal, sum.Second, evidence) // the domain is wider than the channel: see DESIGN 10.1
 			if !returning(item.Item.Channel, f) {
-				st.add(item, kind, sum.Second)
+				st.add(item, kind, sum.Second, evidence)
 			}
 		}
 	}
@@ -152,20 +169,23 @@ func returning(channel string, f *statemachine.Fleet) bool {
 	return false
 }
 
-func (st *step) add(item *ItemCounts, kind statemachine.LaneKind, second int64) {
+func (st *step) add(item *ItemCounts, kind statemachine.LaneKind, second int64, evidence bool) {
 	t := &item.Evidence[kind]
 	if *t == (Tally{}) {
+		return
+	}
+	for o, n := range t.Outcomes {
+		if statemachine.Outcome(o) != statemachine.Pending {
+			st.answer(uint64(n))
+		}
+	}
+	if !evidence {
 		return
 	}
 	if st.from == 0 {
 		st.from = second
 	}
 	st.tally.Add(t)
-	for o, n := range t.Outcomes {
-		if statemachine.Outcome(o) != statemachine.Pending {
-			st.results += uint64(n)
-		}
-	}
 	if t.Bad+t.Half > 0 {
 		st.reasons = mergeReasons(st.reasons, item.Reasons)
 	}
@@ -218,14 +238,10 @@ func (s *Steps) Evidence(f *statemachine.Fleet) []ScopeEvidence {
 			e.From = s.now
 		}
 		e.Reasons = slices.Clone(st.reasons)
-		open := uint64(0)
-		for _, r := range st.recent {
-			open += uint64(r.n)
-		}
 		perSecond, routers := s.PerSecond(scope)
 		all = append(all, ScopeEvidence{Scope: scope, StepEvidence: statemachine.StepEvidence{
 			Generation: st.generation, Step: st.number, Answered: e.Answered, Bad: e.Bad,
-			WouldBe: st.wouldBe, Sent: st.sent, Settled: min(st.sent, max(st.results, st.sent-min(open, st.sent))),
+			WouldBe: st.wouldBe, Sent: st.sent, Settled: st.settled(),
 			PerSecond: perSecond, Routers: routers, Evidence: e,
 		}})
 	}

@@ -88,6 +88,19 @@ func TestStepsSettle(t *testing.T) {
 	}
 }
 
+// A second that was counted under two tables is no evidence, but what was sent and answered in it does not hold up the step.
+func TestStepsSettleInTheSecondOfAChange(t *testing.T) {
+	f, s := fleetOf("c1"), NewSteps()
+	scope := statemachine.ChannelScope("c1")
+	put(f, scope, statemachine.Ramping, 3, 5)
+	sum := sumOf(t0, 5, flow{channel: "c1", bank: "ICBC", good: 20, kind: statemachine.KindRamp})
+	sum.Gates = []GateSum{gate(scope, 3, 0, 20, 20, 1)}
+	s.Observe(sum, f)
+	if e := s.Evidence(f)[0]; e.Answered != 0 || e.Settled != 20 {
+		t.Errorf("%g results and %d settled of 20, want no evidence and all settled", e.Answered, e.Settled)
+	}
+}
+
 func TestStepsOfADomainSumItsChannels(t *testing.T) {
 	f, s := fleetOf("c1:d1", "c2:d1", "c3"), NewSteps()
 	scope := statemachine.DomainScope("d1")
