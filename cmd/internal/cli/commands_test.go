@@ -18,7 +18,7 @@ func newFake() *fake {
 			Channel: channel("unionpay-b", cutStatus()),
 			Config: &configv1.Channel{
 				Id: "unionpay-b", Accounts: []*configv1.Account{{Id: "a1"}},
-				Instruments: []*configv1.Instrument{{Method: "QUICKPAY", Banks: []string{"ICBC"}, CardTypes: []configv1.CardType{configv1.CardType_CARD_TYPE_DEBIT}}},
+				Instruments: []*configv1.Instrument{{Method: "QUICKPAY", Banks: []string{"ICBC"}, CardTypes: []configv1.CardType{configv1.CardType_CARD_TYPE_DEBIT, configv1.CardType_CARD_TYPE_CREDIT}}},
 			},
 		}},
 	}
@@ -56,6 +56,8 @@ func TestWhy_FindsWhatIsMeant(t *testing.T) {
 		{"5f0c3a9d2b41", ExitOK, "What was seen"},
 		{"unionpay-b", ExitOK, "unionpay-b / ICBC debit is DISABLED"},
 		{"unionpay-b/bank=ICBC", ExitOK, "61.2 % of 842 failed"},
+		{"unionpay-b/bank=ICBC", ExitOK, "unionpay-b / ICBC credit is HEALTHY"},
+		{"unionpay-b/bank=ICBC:CREDIT", ExitOK, "unionpay-b / ICBC credit is HEALTHY"},
 		{icbc, ExitOK, "What was done"},
 		{"unionpay-b/account=a1", ExitOK, "is HEALTHY"},
 		{"unionpay-b/account=a2", ExitFailed, "has no account=a2"},

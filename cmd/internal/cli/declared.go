@@ -8,43 +8,47 @@ import (
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
-// declared reports whether the catalogue's channel has what a scope names. Absent states mean healthy, so that without this a
-// mistyped account would be called healthy. Without a catalogue everything passes.
-func declared(c *configv1.Channel, scope *sluicev1.Scope) bool {
-	if c == nil {
-		return true
-	}
-	s := scopeOf(scope)
+// declared lists what an argument names on a channel, by the catalogue: the scope itself, or all cards of a bank. It is empty
+// where the channel has no such thing; absent states mean healthy, so that a mistyped account would be called healthy otherwise.
+func declared(c *configv1.Channel, asked *sluicev1.Scope) []statemachine.Scope {
+	s := scopeOf(asked)
+	found := false
 	switch s.Kind {
-	case statemachine.ScopeBusiness:
-		return slices.ContainsFunc(c.GetBusinessTypes(), func(b configv1.BusinessType) bool { return businessName(b) == s.Of })
-	case statemachine.ScopeAccount:
-		return slices.ContainsFunc(c.GetAccounts(), func(a *configv1.Account) bool { return a.GetId() == s.Of })
-	case statemachine.ScopeMethod:
-		return slices.ContainsFunc(c.GetInstruments(), func(i *configv1.Instrument) bool { return i.GetMethod() == s.Of })
 	case statemachine.ScopeInstrument:
-		return declaredInstrument(c, scope)
-	case statemachine.ScopeChannel, statemachine.ScopeDomain, statemachine.ScopeUnspecified:
+		return declaredInstruments(c, asked)
+	case statemachine.ScopeBusiness:
+		found = slices.ContainsFunc(c.GetBusinessTypes(), func(b configv1.BusinessType) bool { return businessName(b) == s.Of })
+	case statemachine.ScopeAccount:
+		found = slices.ContainsFunc(c.GetAccounts(), func(a *configv1.Account) bool { return a.GetId() == s.Of })
+	case statemachine.ScopeMethod:
+		found = slices.ContainsFunc(c.GetInstruments(), func(i *configv1.Instrument) bool { return i.GetMethod() == s.Of })
+	case statemachine.ScopeChannel:
+		found = true
+	case statemachine.ScopeDomain, statemachine.ScopeUnspecified:
 	}
-	return true
+	if found {
+		return []statemachine.Scope{s}
+	}
+	return nil
 }
 
-func declaredInstrument(c *configv1.Channel, scope *sluicev1.Scope) bool {
-	return slices.ContainsFunc(c.GetInstruments(), func(i *configv1.Instrument) bool {
+func declaredInstruments(c *configv1.Channel, asked *sluicev1.Scope) []statemachine.Scope {
+	var found []statemachine.Scope
+	for _, i := range c.GetInstruments() {
+		cards := make([]string, 0, len(i.GetCardTypes()))
+		for _, card := range i.GetCardTypes() {
+			cards = append(cards, cardName(card))
+		}
 		for _, bank := range orNone(i.GetBanks()) {
-			cards := make([]string, 0, len(i.GetCardTypes()))
-			for _, card := range i.GetCardTypes() {
-				cards = append(cards, cardName(card))
-			}
 			for _, card := range orNone(cards) {
 				item := statemachine.InstrumentScope(c.GetId(), statemachine.Instrument{Method: i.GetMethod(), Bank: bank, CardType: card})
-				if sameScope(scope, &sluicev1.Scope{Name: item.String()}) {
-					return true
+				if sameScope(asked, &sluicev1.Scope{Name: item.String()}) {
+					found = append(found, item)
 				}
 			}
 		}
-		return false
-	})
+	}
+	return found
 }
 
 // orNone stands for the absent bank or card type of an instrument that knows none.

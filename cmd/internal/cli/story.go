@@ -11,11 +11,11 @@ import (
 )
 
 // deedWidth is the width of the column that says what was done.
-const deedWidth = 10
+const deedWidth = 12
 
 // Story renders one message of WatchChannels as one line that can be read aloud, without a line break, in local time:
 //
-//	08:01:07  CUT         upi-gateway-a / SBI  19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19); other banks on the channel untouched
+//	08:01:07  CUT           upi-gateway-a / SBI  19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19); other banks on the channel untouched
 //
 // It is empty for what is no news: full states, heartbeats, and alerts about an incident that its transition has told already.
 func Story(r *sluicev1.WatchChannelsResponse) string { return story(r, time.Local) }
@@ -138,31 +138,28 @@ func tell(t *sluicev1.Transition, scope statemachine.Scope) string {
 	case line == "":
 		return reason
 	case d == "CUT":
-		return tellCut(t, line, scope)
+		if rest := untouched(scope); rest != "" && t.GetFrom() != configv1.Phase_PHASE_PROBING {
+			line += "; " + rest
+		}
+		return where(t) + line
 	case d == "OBSERVED" || d == "REFUSED":
 		return line + "; not closed: " + answerForPeople(t.GetStatus().GetState().GetAnswer())
-	case strings.HasPrefix(d, "LOWER"):
-		return line
-	}
-	if reason != "" {
+	case d == "EXPIRED" || d == "NOTED" || d == "OVER" || d == "PROBE":
 		return reason
 	}
-	return line
+	return where(t) + line
 }
 
-// tellCut says what a cut rests on: in the open, in the share that was let through, or in probes.
-func tellCut(t *sluicev1.Transition, line string, scope statemachine.Scope) string {
+// where says what the evidence of a transition was counted in: probes, a share, or (nothing said) all traffic.
+func where(t *sluicev1.Transition) string {
 	switch t.GetFrom() {
 	case configv1.Phase_PHASE_PROBING:
-		return "probes: " + line
+		return "probes: "
 	case configv1.Phase_PHASE_RAMPING:
-		line = "at " + percent(t.GetFromSharePpm()) + ": " + line
+		return "at " + percent(t.GetFromSharePpm()) + ": "
 	case configv1.Phase_PHASE_HEALTHY, configv1.Phase_PHASE_DISABLED, configv1.Phase_PHASE_UNSPECIFIED:
 	}
-	if rest := untouched(scope); rest != "" {
-		line += "; " + rest
-	}
-	return line
+	return ""
 }
 
 // untouched says what a cut of this scope leaves alone.

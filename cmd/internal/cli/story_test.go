@@ -27,13 +27,15 @@ func life() []*sluicev1.Transition {
 	}
 	cutting := move(1, 7, healthy, disabled, fullPPM, 0, "19 of 21 results bad (90.5%)")
 	cutting.Evidence = evidence(19, 21, 2, reason("BANK_SYSTEM_ERROR", 19))
-	return []*sluicev1.Transition{
+	list := []*sluicev1.Transition{
 		cutting,
 		move(1, 37, disabled, probing, 0, 0, "cool-down over"),
 		move(2, 0, probing, ramping, 0, 40_000, "probes passed: 0 of 8 results bad (0%)"),
 		move(2, 30, ramping, ramping, 40_000, 80_000, "step 0 passed at 4%: 1 of 30 results bad (3.33%)"),
 		move(4, 30, ramping, healthy, fullPPM, fullPPM, "full share held: 2 of 300 results bad (0.667%)"),
 	}
+	list[2].Evidence, list[3].Evidence, list[4].Evidence = evidence(0, 8, 20), evidence(1, 30, 30), evidence(2, 300, 30)
+	return list
 }
 
 func transition(t *sluicev1.Transition) *sluicev1.WatchChannelsResponse {
@@ -85,18 +87,18 @@ func TestStory_Words(t *testing.T) {
 	}{
 		{"off", transition(order(func(t *sluicev1.Transition, s *configv1.ScopeState) {
 			t.To, t.ToSharePpm, s.Off = configv1.Phase_PHASE_DISABLED, 0, mine
-		})), `03:05:00  OFF         alipay  by zhao.q: "CHG-8812", for 30m`},
-		{"hold", transition(order(func(_ *sluicev1.Transition, s *configv1.ScopeState) { s.Hold = mine })), `03:05:00  HOLD        alipay  by zhao.q: "CHG-8812", for 30m`},
-		{"release", transition(order(func(*sluicev1.Transition, *configv1.ScopeState) {})), `03:05:00  RELEASE     alipay  by zhao.q: "CHG-8812"`},
+		})), `03:05:00  OFF           alipay  by zhao.q: "CHG-8812", for 30m`},
+		{"hold", transition(order(func(_ *sluicev1.Transition, s *configv1.ScopeState) { s.Hold = mine })), `03:05:00  HOLD          alipay  by zhao.q: "CHG-8812", for 30m`},
+		{"release", transition(order(func(*sluicev1.Transition, *configv1.ScopeState) {})), `03:05:00  RELEASE       alipay  by zhao.q: "CHG-8812"`},
 		{"on", transition(order(func(t *sluicev1.Transition, _ *configv1.ScopeState) {
 			t.From, t.FromSharePpm, t.To, t.ToSharePpm = configv1.Phase_PHASE_DISABLED, 0, configv1.Phase_PHASE_RAMPING, 20_000
-		})), `03:05:00  RAMP 2 %    alipay  by zhao.q: "CHG-8812"`},
-		{"refused", transition(observed), "03:01:07  REFUSED     upi-gateway-a / SBI  19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19); not closed: nothing else usable would be left (LAST_USABLE)"},
-		{"over", transition(over), "03:01:07  OVER        upi-gateway-a / SBI  the fault is over"},
-		{"degraded", transition(degraded), "03:01:07  LOWER 50 %  upi-gateway-a / SBI  19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19)"},
-		{"cut in the ramp", transition(inRamp), "03:01:07  CUT         upi-gateway-a / SBI  at 8 %: 19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19); other banks on the channel untouched"},
-		{"cut by probes", transition(probed), "03:01:07  CUT         upi-gateway-a / SBI  probes: 19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19)"},
-		{"alert", raised(&configv1.Alert{Kind: "COMMON_MODE", Severity: configv1.Severity_SEVERITY_CRITICAL, Time: at(3, 1, 0), Message: "the fault is ours"}), "03:01:00  ALERT       CRITICAL COMMON_MODE: the fault is ours"},
+		})), `03:05:00  RAMP 2 %      alipay  by zhao.q: "CHG-8812"`},
+		{"refused", transition(observed), "03:01:07  REFUSED       upi-gateway-a / SBI  19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19); not closed: nothing else usable would be left (LAST_USABLE)"},
+		{"over", transition(over), "03:01:07  OVER          upi-gateway-a / SBI  the fault is over"},
+		{"degraded", transition(degraded), "03:01:07  LOWER 50 %    upi-gateway-a / SBI  19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19)"},
+		{"cut in the ramp", transition(inRamp), "03:01:07  CUT           upi-gateway-a / SBI  at 8 %: 19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19); other banks on the channel untouched"},
+		{"cut by probes", transition(probed), "03:01:07  CUT           upi-gateway-a / SBI  probes: 19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19)"},
+		{"alert", raised(&configv1.Alert{Kind: "COMMON_MODE", Severity: configv1.Severity_SEVERITY_CRITICAL, Time: at(3, 1, 0), Message: "the fault is ours"}), "03:01:00  ALERT         CRITICAL COMMON_MODE: the fault is ours"},
 		{"alert of a transition", raised(&configv1.Alert{Kind: "CUT", Incident: "1", Time: at(3, 1, 0), Message: "cut"}), ""},
 		{"heartbeat", &sluicev1.WatchChannelsResponse{Event: &sluicev1.WatchChannelsResponse_Heartbeat{}}, ""},
 		{"unknown", &sluicev1.WatchChannelsResponse{}, ""},

@@ -67,7 +67,7 @@ func (a *app) askScope(ctx context.Context, client sluicev1.ChannelServiceClient
 	if err != nil {
 		return nil, fmt.Errorf("channel %s: %w", s.Channel, err)
 	}
-	if !declared(reply.GetConfig(), scope) {
+	if len(declared(reply.GetConfig(), scope)) == 0 {
 		return nil, helpedError{
 			fmt.Errorf("channel %s has no %s", s.Channel, strings.TrimPrefix(scopeArg(scope), s.Channel+"/")),
 			[]string{"sluice why " + s.Channel + " -o json | jq .config   # shows what it has"},
@@ -85,7 +85,7 @@ func (a *app) healthyDomain(ctx context.Context, client sluicev1.ChannelServiceC
 	if len(list.GetChannels()) == 0 {
 		return nil, helpedError{fmt.Errorf("no channel depends on a failure domain %q", domain), []string{"sluice channels -o json | jq '.channels[].failureDomains'"}}
 	}
-	s := healthyStatus(scope)
+	s := healthyStatus(scopeOf(scope))
 	return &asked{reply: s, statuses: []*sluicev1.ScopeStatus{s}}, nil
 }
 
@@ -102,8 +102,10 @@ func statusesOf(r *sluicev1.GetChannelResponse, domains *sluicev1.ListChannelsRe
 			found.wider = append(found.wider, s)
 		}
 	}
-	if len(found.statuses) == 0 {
-		found.statuses = append(found.statuses, healthyStatus(scope))
+	for _, item := range declared(r.GetConfig(), scope) {
+		if !slices.ContainsFunc(found.statuses, func(s *sluicev1.ScopeStatus) bool { return scopeOf(s.GetScope()) == item }) {
+			found.statuses = append(found.statuses, healthyStatus(item))
+		}
 	}
 	for _, d := range domains.GetFailureDomains() {
 		if slices.Contains(r.GetChannel().GetFailureDomains(), scopeOf(d.GetScope()).Of) && standingOf(d).harm != harmNone {

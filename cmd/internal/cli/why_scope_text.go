@@ -43,9 +43,9 @@ func (v view) scopeSentence(s *sluicev1.ScopeStatus, scope statemachine.Scope) s
 }
 
 // healthyStatus is the status of a scope that has no state: absent means healthy.
-func healthyStatus(s *sluicev1.Scope) *sluicev1.ScopeStatus {
+func healthyStatus(s statemachine.Scope) *sluicev1.ScopeStatus {
 	return &sluicev1.ScopeStatus{
-		Scope: &sluicev1.Scope{Name: scopeArg(s)},
+		Scope: &sluicev1.Scope{Name: s.String()},
 		Phase: configv1.Phase_PHASE_HEALTHY, SharePpm: fullPPM,
 	}
 }

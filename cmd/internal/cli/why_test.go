@@ -82,7 +82,8 @@ func TestWhyText(t *testing.T) {
 func TestStatusesOf_AbsentIsHealthyUnderAWiderCut(t *testing.T) {
 	c := channel("alipay")
 	c.GetScopes()[0].Phase, c.GetScopes()[0].SharePpm = configv1.Phase_PHASE_DISABLED, 0
-	found := statusesOf(&sluicev1.GetChannelResponse{Channel: c}, &sluicev1.ListChannelsResponse{TableAge: durationpb.New(0)}, scope("alipay/method=QUICKPAY"))
+	config := &configv1.Channel{Id: "alipay", Instruments: []*configv1.Instrument{{Method: "QUICKPAY"}}}
+	found := statusesOf(&sluicev1.GetChannelResponse{Channel: c, Config: config}, &sluicev1.ListChannelsResponse{TableAge: durationpb.New(0)}, scope("alipay/method=QUICKPAY"))
 	if len(found.statuses) != 1 || standingOf(found.statuses[0]).word != "HEALTHY" {
 		t.Errorf("the scope is %v, want one healthy", found.statuses)
 	}
