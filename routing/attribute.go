@@ -34,9 +34,10 @@ func (t *Table) Attribute(channel, account string, b statemachine.BusinessType, 
 	if b >= statemachine.NumBusinessTypes || ch.business[b] < 0 {
 		return Attribution{}, fmt.Errorf("business_type: %w: %s, %s", ErrUnknownBusinessType, channel, b)
 	}
-	in, ok := ch.instruments[i]
+	in, ok := p.instruments.find(c, &i)
 	if !ok {
-		if in, ok = ch.instruments[p.shaped(i)]; !ok {
+		shaped := p.shaped(i)
+		if in, ok = p.instruments.find(c, &shaped); !ok {
 			return Attribution{}, fmt.Errorf("instrument: %w: %s, %s", ErrUnknownInstrument, channel, i)
 		}
 	}

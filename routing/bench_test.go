@@ -49,7 +49,7 @@ func bigCatalog(channels, entities, banks int) *configv1.Catalog {
 // bigRequests asks for lanes of the plan, a few of them most of the time.
 func bigRequests(p *Plan, n int) []Request {
 	rng := rand.New(rand.NewPCG(1, 2))
-	zipf := rand.NewZipf(rng, 1.2, 8, uint64(len(p.lanes)-1))
+	zipf := rand.NewZipf(rng, 1.2, 1, uint64(len(p.lanes)-1))
 	perm := rng.Perm(len(p.lanes))
 	out := make([]Request, n)
 	for i := range out {

@@ -66,6 +66,7 @@ func CompilePlan(c *configv1.Catalog, prev *Plan) (*Plan, error) {
 	if err := k.err(); err != nil {
 		return nil, err
 	}
+	k.plan.instruments = newInstrumentIndex(k.plan.channels)
 	k.fleet()
 	return k.plan, nil
 }

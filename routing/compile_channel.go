@@ -43,6 +43,7 @@ func (k *compiler) channel(i int, src *configv1.Channel) {
 		k.addf(path+".fee.currency", "an ISO 4217 code", "%q is no currency", cur)
 	}
 	k.plan.channels = append(k.plan.channels, c)
+	k.plan.heads = append(k.plan.heads, head{c.id, c.schedule})
 	if own {
 		k.plan.channelOf[c.id] = index
 		k.plan.facts[c.id] = statemachine.ChannelFacts{

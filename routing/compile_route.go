@@ -343,9 +343,8 @@ func (k *compiler) layRows(rs *rows) {
 				p.layRow(&p.rows[at], &rs.drafts[at])
 			}
 		}
-		l.only = -1
 		if len(l.rows) == 1 && p.selective(l.rows[0]) == 0 {
-			l.only = l.rows[0]
+			l.only = p.rows[l.rows[0]]
 		}
 	}
 }

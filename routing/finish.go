@@ -111,7 +111,7 @@ func (rk *Ranking) use(i int, out *Decision) {
 func (rk *Ranking) candidate(c *ranked, i int) Candidate {
 	p := rk.table.plan
 	out := Candidate{
-		Channel: p.channels[c.channel].id, Index: i8(i), Kind: kindOf(c.phase), Why: c.why, Drop: c.drop,
+		Channel: p.heads[c.channel].id, Index: i8(i), Kind: kindOf(c.phase), Why: c.why, Drop: c.drop,
 		Priority: c.priority, Hash: c.hash, closing: c.closing, channel: c.channel, account: c.account,
 	}
 	if c.account >= 0 {
@@ -186,7 +186,7 @@ func (rk *Ranking) validUntil(c *ranked) int64 {
 	if d := rk.request.Deadline; d != 0 {
 		until = min(until, d)
 	}
-	if s := p.channels[c.channel].schedule; s != nil {
+	if s := p.heads[c.channel].schedule; s != nil {
 		limit := (until + 999) / 1000
 		until = min(until, s.closes(rk.second, limit)*1000)
 	}

@@ -19,6 +19,7 @@ type Plan struct {
 	domainChannels [][]int32
 
 	channels  []channel
+	heads     []head // of the channels
 	channelOf map[string]int32
 	accounts  []account // of all channels
 	terms     []terms
@@ -28,16 +29,17 @@ type Plan struct {
 	methods    map[string]shape
 	currencies map[string]uint8
 
-	lanes  []lane // sorted
-	laneOf map[statemachine.Lane]int32
-	index  laneIndex
-	ways   []way
-	wayOf  map[wayKey]int32
-	routes []route
-	rows   []row
-	groups []group
-	slots  []slot
-	combos []combo
+	lanes       []lane // sorted
+	laneOf      map[statemachine.Lane]int32
+	index       laneIndex
+	instruments instrumentIndex
+	ways        []way
+	wayOf       map[wayKey]int32
+	routes      []route
+	rows        []row
+	groups      []group
+	slots       []slot
+	combos      []combo
 
 	policy   statemachine.Policy // default
 	policies map[string]statemachine.Policy
@@ -62,6 +64,12 @@ type channel struct {
 	weight      uint32
 	probing     probing
 	interval    int64 // probe interval, whole seconds, at least 1
+}
+
+// head is what every decision needs of a channel, close together.
+type head struct {
+	id       string
+	schedule *schedule
 }
 
 // instrument is one instrument of a channel.
@@ -135,7 +143,7 @@ func (r *route) serves(merchant, tier string) bool {
 type lane struct {
 	statemachine.Lane
 	way  int32
-	only int32   // row of the only route of the way, if that serves every payment, else -1
+	only row     // of the only route of the way, if that serves every payment, else without slots
 	rows []int32 // by position of the route in the way, -1 = the route has no candidate for the lane
 }
 

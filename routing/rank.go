@@ -96,22 +96,21 @@ func (rk *Ranking) rankLane(hash uint64) {
 	rk.lane = l
 	ln := &p.lanes[l]
 	rk.bank = ln.Instrument.Bank != statemachine.NoBank
-	at := ln.only
-	if at < 0 {
-		at = rk.chooseRoute(ln)
-	}
-	if at < 0 {
-		return
+	w := &ln.only
+	if w.nSlots == 0 {
+		if w = rk.chooseRoute(ln); w == nil {
+			return
+		}
 	}
 	rk.money = -1
 	if c, ok := p.currencies[r.Currency]; ok {
 		rk.money = int16(c)
 	}
-	rk.rankRow(&p.rows[at])
+	rk.rankRow(w)
 }
 
-// chooseRoute finds the first route of a lane's way that serves the payment, and its row; -1 with a refusal if there is none.
-func (rk *Ranking) chooseRoute(ln *lane) int32 {
+// chooseRoute finds the first route of a lane's way that serves the payment, and its row; nil with a refusal if there is none.
+func (rk *Ranking) chooseRoute(ln *lane) *row {
 	p, r := rk.table.plan, rk.request
 	for i, id := range p.ways[ln.way].routes {
 		if !p.routes[id].serves(r.Merchant, r.UserTier) {
@@ -119,11 +118,12 @@ func (rk *Ranking) chooseRoute(ln *lane) int32 {
 		}
 		if ln.rows[i] < 0 {
 			rk.route, rk.refusal = id, UnsupportedPayment
+			return nil
 		}
-		return ln.rows[i]
+		return &p.rows[ln.rows[i]]
 	}
 	rk.refusal = UnsupportedRoute
-	return -1
+	return nil
 }
 
 // findLane finds the request's lane; an instrument that says more or less than its method knows is brought into shape.
@@ -249,21 +249,21 @@ func (rk *Ranking) dropOf(s *slot) DropReason {
 			return d
 		}
 	}
-	if s.flags&slotEnrolment != 0 && !slices.Contains(r.Enrolled, p.channels[s.channel].id) {
+	if s.flags&slotEnrolment != 0 && !slices.Contains(r.Enrolled, p.heads[s.channel].id) {
 		return DropNotEnrolled
 	}
 	if d := p.terms[s.terms].dropOf(r, rk.money); d != DropNone {
 		return d
 	}
 	if s.flags&slotWindow != 0 {
-		return p.channels[s.channel].schedule.at(rk.second)
+		return p.heads[s.channel].schedule.at(rk.second)
 	}
 	return DropNone
 }
 
 // refusedBefore drops channels that were tried or are excluded.
 func (p *Plan) refusedBefore(c int32, r *Request) DropReason {
-	id := p.channels[c].id
+	id := p.heads[c].id
 	for i := range r.Attempts {
 		if r.Attempts[i].Channel == id {
 			return DropTried
