@@ -50,18 +50,18 @@ func testChannel(id string, banks ...string) *configv1.Channel {
 	}
 }
 
-// largeCatalog has n channels that all serve one lane, 64 a route.
-func largeCatalog(n int) *configv1.Catalog {
+// largeCatalog has n channels for one lane, so many a route; merchant m0 is served by the first route, and so on.
+func largeCatalog(n, perRoute int) *configv1.Catalog {
 	c := testCatalog()
 	c.FailureDomains, c.Channels, c.Routes = nil, nil, nil
 	for i := range n {
 		id := fmt.Sprintf("channel-%05d", i)
 		c.Channels = append(c.Channels, testChannel(id, "ICBC"))
-		if i%60 == 0 {
-			c.Routes = append(c.Routes, &configv1.Route{Id: fmt.Sprintf("route-%d", i/60), BusinessType: collect, Method: "QUICKPAY", Merchants: []string{fmt.Sprintf("m%d", i/60)}})
+		if i%perRoute == 0 {
+			c.Routes = append(c.Routes, &configv1.Route{Id: fmt.Sprintf("route-%d", i/perRoute), BusinessType: collect, Method: "QUICKPAY", Merchants: []string{fmt.Sprintf("m%d", i/perRoute)}})
 		}
 		r := c.GetRoutes()[len(c.GetRoutes())-1]
-		r.Members = append(r.Members, &configv1.RouteMember{Channel: id, Priority: uint32(i % 60)})
+		r.Members = append(r.Members, &configv1.RouteMember{Channel: id, Priority: uint32(i % perRoute)})
 	}
 	return c
 }

@@ -80,7 +80,7 @@ func wantEnvelope(t *testing.T, s *stand, reply *sluicev1.RouteResponse) {
 
 // A large answer has more channels than the bundle holds.
 func TestRouteAnswersWithMoreChannelsThanABundle(t *testing.T) {
-	s := newStandOf(t, largeCatalog(60), nil)
+	s := newStandOf(t, largeCatalog(60, 60), nil)
 	q := payment("p1")
 	q.Payment.Merchant, q.MaxChannels = "m0", 64
 	reply, err := s.routing().Route(as(t, Cashier), q)
