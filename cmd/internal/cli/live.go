@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
 )
 
@@ -29,6 +31,7 @@ type live struct {
 	rows     int
 
 	reply    *sluicev1.ListChannelsResponse // the last good one
+	age      time.Duration                  // of its data when it was read
 	readAt   time.Time                      // when it was read
 	tried    time.Time                      // when reading was tried last
 	drawn    time.Time
@@ -114,7 +117,7 @@ func (l *live) read(ctx context.Context) error {
 	if l.reply != nil && reply.GetTableRevision() < l.reply.GetTableRevision() {
 		return nil // another replica, behind; never show an older picture
 	}
-	l.reply, l.readAt = reply, l.clock()
+	l.reply, l.readAt, l.age = reply, l.clock(), reply.GetTableAge().AsDuration()
 	return nil
 }
 
@@ -122,6 +125,7 @@ func (l *live) read(ctx context.Context) error {
 func (l *live) draw() error {
 	l.drawn = l.clock()
 	l.pictures++
+	l.reply.TableAge = durationpb.New(l.age + l.drawn.Sub(l.readAt)) // it grows while nothing is read
 	if l.format == formatJSON {
 		return l.json(l.reply, false)
 	}
@@ -139,11 +143,11 @@ func (l *live) draw() error {
 	if _, rows, ok := terminalSize(l.Out); ok {
 		l.rows = rows
 	}
-	return l.print(redraw(text, l.rows, l.pictures == 1))
+	return l.print(redraw(text, v.width, l.rows, l.pictures == 1))
 }
 
-// redraw renders a picture that replaces the one before it, cut to the rows of the terminal.
-func redraw(text string, rows int, first bool) string {
+// redraw renders a picture that replaces the one before it, cut to the terminal: a line that wrapped would shift the rest.
+func redraw(text string, cols, rows int, first bool) string {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if room := rows - 1; room > 1 && len(lines) > room {
 		hidden := len(lines) - room + 1
@@ -155,7 +159,7 @@ func redraw(text string, rows int, first bool) string {
 	}
 	b.WriteString("\x1b[H")
 	for _, line := range lines {
-		b.WriteString(line + "\x1b[K\n")
+		b.WriteString(cut(line, cols) + "\x1b[K\n")
 	}
 	b.WriteString("\x1b[J")
 	return b.String()

@@ -83,12 +83,29 @@ func TestSplit_WorstFirst(t *testing.T) {
 }
 
 func TestRedraw_CutsToTheTerminal(t *testing.T) {
-	got := redraw("one\ntwo\nthree\nfour\n", 4, false)
+	got := redraw("one\ntwo\nthree\nfour\n", 80, 4, false)
 	if want := "\x1b[Hone\x1b[K\ntwo\x1b[K\n… 2 more lines\x1b[K\n\x1b[J"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := redraw("one\n", 24, true); !strings.HasPrefix(got, "\x1b[2J\x1b[H") {
+	if got := redraw("one\n", 80, 24, true); !strings.HasPrefix(got, "\x1b[2J\x1b[H") {
 		t.Errorf("the first picture does not clear the terminal: %q", got)
+	}
+}
+
+func TestCut(t *testing.T) {
+	for _, tc := range []struct {
+		text, want string
+		width      int
+	}{
+		{"short", "short", 5},
+		{"longer", "long…", 5},
+		{"银联银联", "银联…", 6},
+		{"\x1b[32mgreen text\x1b[0m", "\x1b[32mgree…\x1b[0m", 5},
+		{"\x1b[32mgreen\x1b[0m", "\x1b[32mgreen\x1b[0m", 5},
+	} {
+		if got := cut(tc.text, tc.width); got != tc.want {
+			t.Errorf("cut(%q, %d) = %q, want %q", tc.text, tc.width, got, tc.want)
+		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
@@ -235,16 +234,5 @@ func TestParseUntil_NextTimeOfTheClock(t *testing.T) {
 		if got, err := parseUntil(text, night); err != nil || !got.Equal(want) {
 			t.Errorf("%s: %v, %v, want %v", text, got, err, want)
 		}
-	}
-}
-
-func TestCommandText_RestoresAnOrder(t *testing.T) {
-	r := &sluicev1.SwitchChannelRequest{
-		Action: sluicev1.Action_ACTION_ON_NOW, Scope: &sluicev1.Scope{Channel: "alipay", Method: "QUICKPAY", Bank: "ICBC"}, Reason: "a $(b) 'c'",
-		Expiry: &sluicev1.SwitchChannelRequest_ExpireAfter{ExpireAfter: durationpb.New(90 * time.Second)}, Etag: "7",
-	}
-	want := `sluice on alipay/method=QUICKPAY/bank=ICBC --now --reason 'a $(b) '\''c'\''' --for 1m30s --etag 7 --insecure`
-	if got := commandText(r, []string{"--insecure"}); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

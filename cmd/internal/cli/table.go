@@ -40,15 +40,26 @@ func (t *table) String() string {
 	return b.String()
 }
 
-// cut shortens a text to width columns, with an ellipsis where something is missing. It takes no colours.
+// cut shortens a text to width columns, with an ellipsis where something is missing. Colours take no columns and end with it.
 func cut(s string, width int) string {
 	if displayWidth(s) <= width {
 		return s
 	}
-	n := 0
+	n, escape, coloured := 0, false, false
 	for i, r := range s {
+		switch {
+		case escape:
+			escape = r != 'm'
+			continue
+		case r == '\x1b':
+			escape, coloured = true, true
+			continue
+		}
 		w := displayWidth(string(r))
 		if n+w > width-1 {
+			if coloured {
+				return s[:i] + "…\x1b[0m"
+			}
 			return s[:i] + "…"
 		}
 		n += w
