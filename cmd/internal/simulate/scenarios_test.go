@@ -34,6 +34,9 @@ var expectations = map[string]expectation{
 	"duplicate-and-late-reports":            {cuts: []string{upChannel}, detected: 30, recovered: 420, moved: 0.1},
 	"payer-in-anger":                        {},
 	"sick-gateway":                          {},
+	"hanging":                               {cuts: []string{upChannel}, detected: 30, recovered: 300, moved: 0.1},
+	"moving-baselines":                      {},
+	"three-replicas-one-killed":             {cuts: []string{upChannel}, detected: 30, recovered: 300, moved: 0.1},
 }
 
 func TestScenarios(t *testing.T) {
