@@ -46,7 +46,7 @@ func passedIf(ok bool) statemachine.Judgement {
 func stepEvidence(st statemachine.State, ev statemachine.StepEvidence, p statemachine.Policy) statemachine.Evidence {
 	e := ev.Evidence
 	e.Detector, e.Rule, e.Scope = WindowsDetector, RuleStep, st.Scope
-	e.Answered, e.Bad, e.Rate, e.Lower = ev.Answered, ev.Bad, 0, WilsonLower(ev.Bad, ev.Answered)
+	e.Answered, e.Bad, e.Rate, e.Lower = ev.Answered, ev.Bad, 0, statemachine.WilsonLower(ev.Bad, ev.Answered)
 	if ev.Answered > 0 {
 		e.Rate = ev.Bad / ev.Answered
 	}

@@ -20,21 +20,6 @@ const (
 // ErrEvidence is wrapped by Recompute for evidence that contradicts itself.
 var ErrEvidence = errors.New("the evidence contradicts itself")
 
-// z99 is the one-sided 99 % quantile of the normal distribution.
-const z99 = 2.3263478740408408
-
-// WilsonLower is the lower end of the one-sided 99 % confidence interval of a rate of bad out of n (Wilson 1927),
-// 0 without results.
-func WilsonLower(bad, n float64) float64 {
-	if n <= 0 || bad <= 0 {
-		return 0
-	}
-	p := min(1, bad/n)
-	centre := p + z99*z99/(2*n)
-	spread := z99 * math.Sqrt(p*(1-p)/n+z99*z99/(4*n*n))
-	return max(0, (centre-spread)/(1+z99*z99/n))
-}
-
 // wilsonUpper is the upper end of the one-sided 95 % interval, 1 without results.
 func wilsonUpper(bad, n float64) float64 {
 	const z = 1.6448536269514722
@@ -56,7 +41,7 @@ func (t *Tally) Weighted() (answered, bad float64) {
 func evidence(scope statemachine.Scope, t *Tally, from, to int64) statemachine.Evidence {
 	answered, bad := t.Weighted()
 	e := statemachine.Evidence{
-		Scope: scope, From: from, To: to, Answered: answered, Bad: bad, Lower: WilsonLower(bad, answered),
+		Scope: scope, From: from, To: to, Answered: answered, Bad: bad, Lower: statemachine.WilsonLower(bad, answered),
 		CodedBad: min(float64(t.CodedBad), bad), Reporters: popcount(t.Reporters),
 	}
 	if answered > 0 {
@@ -126,7 +111,7 @@ func consistent(e statemachine.Evidence) error {
 		return fmt.Errorf("%w: %g bad of %g results", ErrEvidence, e.Bad, e.Answered)
 	case math.Abs(e.Rate-rate) > slack:
 		return fmt.Errorf("%w: rate %g, but %g of %g are bad", ErrEvidence, e.Rate, e.Bad, e.Answered)
-	case math.Abs(e.Lower-WilsonLower(e.Bad, e.Answered)) > slack:
+	case math.Abs(e.Lower-statemachine.WilsonLower(e.Bad, e.Answered)) > slack:
 		return fmt.Errorf("%w: lower bound %g, but %g of %g are bad", ErrEvidence, e.Lower, e.Bad, e.Answered)
 	case e.Answered > float64(all)+slack:
 		return fmt.Errorf("%w: %g results, but the outcomes sum up to %d", ErrEvidence, e.Answered, all)

@@ -85,6 +85,9 @@ func (w *Windows) rate(item statemachine.Scope, p statemachine.Policy) (statemac
 			}
 			judged = true // a wider window would only add older seconds
 			if e.Rule, e.Threshold = RuleMild, p.MildRate; mild(e) {
+				if w.rising(item, p) {
+					return e, statemachine.VerdictNone
+				}
 				return e, statemachine.MildlyFailing
 			}
 			if p.MildRate <= 0 || e.Rate < p.MildRate {
@@ -95,6 +98,15 @@ func (w *Windows) rate(item statemachine.Scope, p statemachine.Policy) (statemac
 			return e, statemachine.VerdictNone
 		}
 	}
+}
+
+// rising reports whether the newer half of the window fails the rate rule: a fault that has just begun passes through the
+// mild rates on its way, and the whole window will tell soon.
+func (w *Windows) rising(item statemachine.Scope, p statemachine.Policy) bool {
+	to := w.history.Now()
+	t := w.history.Over(item, to-(seconds(p.Window)+1)/2+1, to)
+	answered, bad := t.Weighted()
+	return answered >= p.MinSamples/4 && bad >= p.FailureRate*answered && bad > 1
 }
 
 func widest(p statemachine.Policy) int64 {

@@ -38,6 +38,8 @@ func TestWindowsRules(t *testing.T) {
 		want    string // kind and rule at the last second
 	}{
 		{"calm", repeat(30, sec{10, 0, 0}), nil, ""},
+		{"a fault that has just begun is not mild", append(repeat(10, sec{10, 0, 0}), repeat(5, sec{4, 6, 0})...), nil, ""},
+		{"a fault that stays mild is", append(repeat(10, sec{10, 0, 0}), repeat(9, sec{6, 4, 0})...), nil, "mildly-failing mild"},
 		{"half fails", repeat(10, sec{5, 5, 0}), nil, "failing rate"},
 		{"just below half", repeat(10, sec{51, 49, 0}), nil, "mildly-failing mild"},
 		{"too few results", repeat(10, sec{0, 1, 0}), nil, ""},
@@ -336,11 +338,11 @@ func TestWilsonLowerIsABound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := float64(rapid.IntRange(1, 10000).Draw(t, "n"))
 		bad := float64(rapid.IntRange(0, int(n)).Draw(t, "bad"))
-		lower := WilsonLower(bad, n)
+		lower := statemachine.WilsonLower(bad, n)
 		if lower < 0 || lower > bad/n+1e-9 || wilsonUpper(bad, n) < bad/n-1e-9 {
 			t.Fatalf("%g of %g: lower bound %g, upper bound %g", bad, n, lower, wilsonUpper(bad, n))
 		}
-		if bad < n && WilsonLower(bad+1, n) <= lower && lower > 0 {
+		if bad < n && statemachine.WilsonLower(bad+1, n) <= lower && lower > 0 {
 			t.Fatalf("%g of %g: one more failure does not raise the bound", bad, n)
 		}
 	})

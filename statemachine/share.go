@@ -76,12 +76,12 @@ func lowered(share Share, mild bool, r Ruling) Share {
 	return min(share, max(MinLowered, min(MaxLowered, target)))
 }
 
-// WilsonLower is the lower end of the 99 % Wilson score interval (z = 2.576) of a failure rate; 0 without results.
+// WilsonLower is the lower end of the one-sided 99 % score interval of a failure rate (Wilson 1927); 0 without failures.
 func WilsonLower(bad, answered float64) float64 {
-	if !(answered > 0) {
+	if !(answered > 0) || bad <= 0 {
 		return 0
 	}
-	const z = 2.576
+	const z = 2.3263478740408408 // 99 % quantile of the normal distribution
 	rate := min(max(bad/answered, 0), 1)
 	centre := rate + z*z/(2*answered)
 	spread := z * math.Sqrt(rate*(1-rate)/answered+z*z/(4*answered*answered))
