@@ -5,16 +5,30 @@ import (
 	"time"
 )
 
-// withFault is a channel that fails for four minutes, while the control plane has a fault of its own.
+// withFault is a channel that fails for a minute and a half, while the control plane has a fault of its own.
 func withFault(t *testing.T, replicas int, f Fault) (*Summary, []map[string]any) {
 	t.Helper()
 	p := prepared(t, "channel-hard-down", func(s *Scenario) {
-		s.Replicas = replicas
+		s.Replicas, s.Duration = replicas, 9*time.Minute
+		for i := range s.Truth {
+			s.Truth[i].From, s.Truth[i].To = earlier(s.Truth[i].From), earlier(s.Truth[i].To)
+		}
 		s.Faults = []Fault{f}
 	})
 	sum, lines, _ := run(t, p, production)
 	checkInvariants(t, sum, lines)
 	return sum, lines
+}
+
+// earlier shortens the scenario: its fault begins after 90 s and ends after three minutes.
+func earlier(at time.Duration) time.Duration {
+	switch at {
+	case 4 * time.Minute:
+		return 90 * time.Second
+	case 8 * time.Minute:
+		return 3 * time.Minute
+	}
+	return at
 }
 
 func TestFaultsOfTheControlPlane(t *testing.T) {
@@ -26,10 +40,10 @@ func TestFaultsOfTheControlPlane(t *testing.T) {
 		detected float64 // at most
 	}{
 		{"three replicas, none fails", 3, Fault{Kind: EtcdDown, From: time.Second, To: 2 * time.Second}, 20},
-		{"the leader dies with the channel", 3, Fault{Kind: LeaderKilled, From: 4 * time.Minute, To: 6 * time.Minute}, 40},
-		{"another replica dies", 3, Fault{Kind: ReplicaKilled, Replica: 3, From: 4*time.Minute + 2*time.Second, To: 5 * time.Minute}, 40},
-		{"etcd is down when the channel fails", 1, Fault{Kind: EtcdDown, From: 4 * time.Minute, To: 4*time.Minute + 30*time.Second}, 50},
-		{"Redis is down when the channel fails", 3, Fault{Kind: RedisDown, From: 4 * time.Minute, To: 4*time.Minute + 30*time.Second}, 60},
+		{"the leader dies with the channel", 3, Fault{Kind: LeaderKilled, From: 90 * time.Second, To: 150 * time.Second}, 40},
+		{"another replica dies", 3, Fault{Kind: ReplicaKilled, Replica: 3, From: 92 * time.Second, To: 150 * time.Second}, 40},
+		{"etcd is down when the channel fails", 1, Fault{Kind: EtcdDown, From: 90 * time.Second, To: 2 * time.Minute}, 50},
+		{"Redis is down when the channel fails", 3, Fault{Kind: RedisDown, From: 90 * time.Second, To: 2 * time.Minute}, 60},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
