@@ -81,16 +81,24 @@ func TestGetChannelShowsWhatIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := reply.GetChannel()
-	if c.GetPhase() != configv1.Phase_PHASE_HEALTHY || c.GetInstruments() != 4 || c.GetInstrumentsDown() != 1 || !c.GetInWindow() || len(c.GetScopes()) != 2 {
-		t.Fatalf("channel %v", c)
+	same(t, "phase of the channel", c.GetPhase(), configv1.Phase_PHASE_HEALTHY)
+	same(t, "instruments", c.GetInstruments(), 4)
+	same(t, "instruments down", c.GetInstrumentsDown(), 1)
+	same(t, "in its window", c.GetInWindow(), true)
+	if len(c.GetScopes()) != 2 {
+		t.Fatalf("scopes %v", c.GetScopes())
 	}
 	scope := c.GetScopes()[1]
 	until := s.now().Add(s.plan.Policy("alpha").CoolDown)
-	if scope.GetScope().GetName() != cut.String() || scope.GetScope().GetBank() != "ICBC" || scope.GetPhase() != configv1.Phase_PHASE_DISABLED ||
-		scope.GetSharePpm() != 0 || scope.GetReason() != "28 of 30 failed in 10 s" || scope.GetEvidence().GetBad() != 28 ||
-		!strings.HasPrefix(scope.GetNext(), "probes begin") || !scope.GetNextTime().AsTime().Equal(until) || scope.GetTraffic().GetResults() != 30 {
-		t.Errorf("scope %v", scope)
-	}
+	same(t, "name", scope.GetScope().GetName(), cut.String())
+	same(t, "bank", scope.GetScope().GetBank(), "ICBC")
+	same(t, "phase", scope.GetPhase(), configv1.Phase_PHASE_DISABLED)
+	same(t, "share", scope.GetSharePpm(), 0)
+	same(t, "reason", scope.GetReason(), "28 of 30 failed in 10 s")
+	same(t, "bad results", scope.GetEvidence().GetBad(), 28)
+	same(t, "next", scope.GetNext(), "probes begin when the cool-down is over")
+	same(t, "next time", scope.GetNextTime().AsTime(), until)
+	same(t, "results", scope.GetTraffic().GetResults(), 30)
 	if len(reply.GetConfig().GetContacts()) != 0 || reply.GetPolicy().GetRecovery().GetCoolDown().AsDuration() != s.plan.Policy("alpha").CoolDown {
 		t.Errorf("config %v, policy %v", reply.GetConfig().GetContacts(), reply.GetPolicy())
 	}
@@ -161,6 +169,24 @@ func TestSwitchSelectsScopes(t *testing.T) {
 	}
 }
 
+// wantShift checks the prediction for alpha's OFF: four lanes (two banks × two cards) at 100 payments/s, all of which alpha took as
+// the first by priority, go to beta.
+func wantShift(t *testing.T, got *sluicev1.PredictedShift) {
+	t.Helper()
+	same(t, "payments that move", got.GetPaymentsPerSecond(), 400)
+	if len(got.GetChannels()) != 2 || len(got.GetLanes()) != 4 {
+		t.Fatalf("shift %v", got)
+	}
+	for i, want := range []*sluicev1.ChannelShift{{Channel: "alpha", BeforePpm: 1_000_000}, {Channel: "beta", AfterPpm: 1_000_000}} {
+		if !proto.Equal(got.GetChannels()[i], want) {
+			t.Errorf("channel %d: %v, want %v", i, got.GetChannels()[i], want)
+		}
+	}
+	lane := got.GetLanes()[0]
+	same(t, "usable before", strings.Join(lane.GetUsableBefore(), " "), "alpha beta gamma")
+	same(t, "usable after", strings.Join(lane.GetUsableAfter(), " "), "beta gamma")
+}
+
 // An order tells where the traffic goes, is obeyed at once, is repeated without a second effect, and can be undone by what it gives.
 func TestSwitchOffAndUndo(t *testing.T) {
 	s := newStand(t, nil)
@@ -171,14 +197,10 @@ func TestSwitchOffAndUndo(t *testing.T) {
 		t.Fatal(err)
 	}
 	scope := reply.GetScopes()[0]
-	if scope.GetPhase() != configv1.Phase_PHASE_DISABLED || scope.GetState().GetOff().GetAuthor() != "operator" || scope.GetEtag() == "0" || reply.GetJournalSequence() != 2 {
-		t.Errorf("after the order %v", reply)
-	}
-	// Four lanes (two banks × two cards) at 100 payments/s, all of which alpha took as the first by priority.
-	if got := reply.GetShift(); got.GetPaymentsPerSecond() != 400 || got.GetChannels()[0].GetBeforePpm() != 1_000_000 || got.GetChannels()[1].GetChannel() != "beta" || got.GetChannels()[0].GetChannel() != "alpha" || got.GetChannels()[0].GetAfterPpm() != 0 ||
-		len(got.GetLanes()) == 0 || slices.Contains(got.GetLanes()[0].GetUsableAfter(), "alpha") || !slices.Contains(got.GetLanes()[0].GetUsableBefore(), "alpha") {
-		t.Errorf("shift %v", got)
-	}
+	same(t, "phase", scope.GetPhase(), configv1.Phase_PHASE_DISABLED)
+	same(t, "author", scope.GetState().GetOff().GetAuthor(), "operator")
+	same(t, "journal sequence", reply.GetJournalSequence(), 2)
+	wantShift(t, reply.GetShift())
 	if routed, err := s.routing().Route(as(t, Cashier), payment("p1")); err != nil || routed.GetChannels()[0].GetChannel() != "beta" {
 		t.Errorf("routed to %v, %v", routed, err)
 	}
@@ -186,16 +208,24 @@ func TestSwitchOffAndUndo(t *testing.T) {
 	if err != nil || again.GetJournalSequence() != 2 || len(again.GetWarnings()) == 0 || s.Sight().View.Head.Sequence != 2 {
 		t.Errorf("repeated: %v, %v", again, err)
 	}
-	q.RequestId = "r-2" // with the etag of before
-	_, err = s.channels().SwitchChannel(as(t, Operator), q)
-	wantError(t, err, codes.Aborted, "STALE_ETAG")
-	if d := detailOf[*errdetails.ErrorInfo](t, err); d.GetMetadata()["current_etag"] != scope.GetEtag() {
-		t.Errorf("metadata %v, want etag %s", d.GetMetadata(), scope.GetEtag())
-	}
 	undone, err := s.channels().SwitchChannel(as(t, Operator), reply.GetUndo())
 	if err != nil || undone.GetScopes()[0].GetPhase() != configv1.Phase_PHASE_PROBING {
 		t.Errorf("undone: %v, %v", undone, err)
 	}
+}
+
+func TestStaleEtagAndReusedRequestID(t *testing.T) {
+	s := newStand(t, nil)
+	q := off(&sluicev1.Scope{Channel: "alpha"})
+	q.RequestId, q.Etag = "r-1", "0"
+	reply, err := s.channels().SwitchChannel(as(t, Operator), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.RequestId = "r-2" // with the etag of before
+	_, err = s.channels().SwitchChannel(as(t, Operator), q)
+	wantError(t, err, codes.Aborted, "STALE_ETAG")
+	same(t, "current etag", detailOf[*errdetails.ErrorInfo](t, err).GetMetadata()["current_etag"], reply.GetScopes()[0].GetEtag())
 	q = off(&sluicev1.Scope{Channel: "beta"})
 	q.RequestId = "r-1" // of another order
 	_, err = s.channels().SwitchChannel(as(t, Operator), q)

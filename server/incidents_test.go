@@ -28,17 +28,18 @@ func TestIncidents(t *testing.T) {
 		t.Fatalf("second page %v, %v", list, err)
 	}
 	alpha := list.GetIncidents()[0]
-	if alpha.GetPhase() != configv1.Phase_PHASE_DISABLED || alpha.GetIncident().GetEvidence().GetReasons()[0].GetReason() != "E91" {
-		t.Errorf("summary %v", alpha)
-	}
+	same(t, "phase", alpha.GetPhase(), configv1.Phase_PHASE_DISABLED)
+	same(t, "first cause", alpha.GetIncident().GetEvidence().GetReasons()[0].GetReason(), "E91")
 	none, err := s.incidents().ListIncidents(as(t, Viewer), &sluicev1.ListIncidentsRequest{Kinds: []configv1.IncidentKind{configv1.IncidentKind_INCIDENT_KIND_REFUSED}})
 	if err != nil || len(none.GetIncidents()) != 0 {
 		t.Errorf("refused ones: %v, %v", none, err)
 	}
 	got, err := s.incidents().GetIncident(as(t, Viewer), &sluicev1.GetIncidentRequest{IncidentId: alpha.GetIncident().GetId()})
-	if err != nil || len(got.GetTransitions()) != 1 || got.GetTransitions()[0].GetTo() != configv1.Phase_PHASE_DISABLED || got.GetStatus().GetSharePpm() != 0 {
-		t.Errorf("incident %v, %v", got, err)
+	if err != nil || len(got.GetTransitions()) != 1 {
+		t.Fatalf("incident %v, %v", got, err)
 	}
+	same(t, "phase reached", got.GetTransitions()[0].GetTo(), configv1.Phase_PHASE_DISABLED)
+	same(t, "share now", got.GetStatus().GetSharePpm(), 0)
 	_, err = s.incidents().GetIncident(as(t, Viewer), &sluicev1.GetIncidentRequest{IncidentId: "0000"})
 	wantError(t, err, codes.NotFound, "UNKNOWN_INCIDENT")
 }

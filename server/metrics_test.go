@@ -200,7 +200,7 @@ func TestOnlySlowOrFailedRPCsAreLogged(t *testing.T) {
 
 // Wherever a card number is put, it appears in no log, no error and no metric.
 func TestInvariant18_NoCardNumberInLogsErrorsOrMetrics(t *testing.T) {
-	const pan, spaced = "4111111111111111", "4111 1111 1111 1111"
+	const pan, spaced, message = "4111111111111111", "4111 1111 1111 1111", "about 4111111111111111"
 	s := newStand(t, func(c *Config) { c.SlowRPC = 1 })
 	var errs []error
 	call := func(err error) { errs = append(errs, err) }
@@ -253,7 +253,7 @@ func TestInvariant18_NoCardNumberInLogsErrorsOrMetrics(t *testing.T) {
 		_, err = s.incidents().GetIncident(as(t, Viewer), &sluicev1.GetIncidentRequest{IncidentId: number})
 		call(err)
 		call(s.server.toStatus(t.Context(), "m", fmt.Errorf("lost for %s", number)))
-		s.server.log.LogAttrs(t.Context(), slog.LevelError, "about "+number, slog.String("id", number), slog.Any("err", fmt.Errorf("card %s", number)),
+		s.server.log.LogAttrs(t.Context(), slog.LevelError, message, slog.String("id", number), slog.Any("err", fmt.Errorf("card %s", number)),
 			slog.Group("g", slog.String("deep", number)), slog.Any("list", []string{number}), slog.Int64("n", 4111111111111111))
 		s.server.log.With(slog.String("with", number)).LogAttrs(t.Context(), slog.LevelError, "x")
 	}

@@ -28,6 +28,14 @@ func detailOf[D any](tb testing.TB, err error) D {
 	return none
 }
 
+// same reports a difference in one thing.
+func same[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
 // wantError checks code and reason of an error.
 func wantError(tb testing.TB, err error, code codes.Code, reason string) {
 	tb.Helper()

@@ -37,7 +37,8 @@ type Server struct {
 	away     chan struct{} // closed when streams are to go away
 	goAway   sync.Once
 	stopping atomic.Bool
-	serving  atomic.Bool
+	refresh  sync.Mutex
+	serving  bool // as health watchers were told; guarded by refresh
 }
 
 // New returns a server that listens nowhere yet. Metrics may be nil.
@@ -126,11 +127,13 @@ func (s *Server) Ready() bool {
 
 // Refresh tells health watchers whether the server is ready; call it after a table was put in force. It is cheap.
 func (s *Server) Refresh() {
+	s.refresh.Lock()
+	defer s.refresh.Unlock()
 	ready := s.Ready()
-	if s.serving.Load() == ready && ready {
+	if s.serving == ready && ready {
 		return
 	}
-	s.serving.Store(ready)
+	s.serving = ready
 	state := healthpb.HealthCheckResponse_NOT_SERVING
 	if ready {
 		state = healthpb.HealthCheckResponse_SERVING

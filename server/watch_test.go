@@ -61,12 +61,16 @@ func TestWatchChannels(t *testing.T) {
 	cut := statemachine.InstrumentScope("alpha", icbcDebit)
 	s.cut(cut)
 	tr := nextTransition(t, w)
-	if tr.GetScope().GetName() != cut.String() || tr.GetFrom() != configv1.Phase_PHASE_HEALTHY || tr.GetTo() != configv1.Phase_PHASE_DISABLED ||
-		tr.GetEvidence().GetBad() != 28 || tr.GetIncidentKind() != configv1.IncidentKind_INCIDENT_KIND_CUT || tr.GetIncidentId() == "" ||
-		tr.GetCause() != configv1.Cause_CAUSE_AUTOMATION || tr.GetAuthor() != "automation/r1" || tr.GetStatus().GetEvidence().GetBad() != 28 ||
-		tr.GetTableRevision() != s.Sight().View.Revision {
-		t.Errorf("transition %v", tr)
-	}
+	same(t, "scope", tr.GetScope().GetName(), cut.String())
+	same(t, "from", tr.GetFrom(), configv1.Phase_PHASE_HEALTHY)
+	same(t, "to", tr.GetTo(), configv1.Phase_PHASE_DISABLED)
+	same(t, "evidence", tr.GetEvidence().GetBad(), 28)
+	same(t, "kind", tr.GetIncidentKind(), configv1.IncidentKind_INCIDENT_KIND_CUT)
+	same(t, "incident", tr.GetIncidentId(), s.Sight().View.Incidents[0].ID)
+	same(t, "cause", tr.GetCause(), configv1.Cause_CAUSE_AUTOMATION)
+	same(t, "author", tr.GetAuthor(), "automation/r1")
+	same(t, "evidence of the status", tr.GetStatus().GetEvidence().GetBad(), 28)
+	same(t, "revision", tr.GetTableRevision(), s.Sight().View.Revision)
 	if _, err := s.channels().SwitchChannel(as(t, Operator), overriding(off(&sluicev1.Scope{Channel: "beta"}))); err != nil {
 		t.Fatal(err)
 	}
