@@ -60,7 +60,8 @@ func Recompute(e statemachine.Evidence) (statemachine.VerdictKind, error) {
 	if err := consistent(e); err != nil {
 		return statemachine.VerdictNone, err
 	}
-	kind, holds := statemachine.Failing, false
+	kind := statemachine.Failing
+	var holds bool
 	enough := e.Answered >= e.MinSamples
 	switch e.Rule {
 	case RuleRate:

@@ -21,9 +21,9 @@ const backOdds = 20
 // oscillationSpan is the time in which automation may close a scope twice from HEALTHY or RAMPING, not thrice.
 const oscillationSpan = 10 * time.Minute
 
-// String renders the share in per cent with the digits it needs: "2%", "12.5%".
+// String renders the share in per cent with three digits, fewer where they are zeros: "2%", "12.5%", "19.9%".
 func (s Share) String() string {
-	return strconv.FormatFloat(float64(s)/1e4, 'f', -1, 64) + "%"
+	return strconv.FormatFloat(float64(s)/1e4, 'g', 3, 64) + "%"
 }
 
 // times multiplies the share, at least by one part per million and at most to the full.

@@ -35,8 +35,8 @@ type life struct {
 	log    func(format string, args ...any)
 }
 
-func newLife(t *testing.T) *life {
-	return &life{states: map[int64]*configv1.ScopeState{}, counts: map[stepKey]*stepCount{}, log: t.Logf}
+func newLife(logf func(string, ...any)) *life {
+	return &life{states: map[int64]*configv1.ScopeState{}, counts: map[stepKey]*stepCount{}, log: logf}
 }
 
 // learn takes a transition.

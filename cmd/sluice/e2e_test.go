@@ -26,7 +26,7 @@ func TestLifeOfAnIncident(t *testing.T) {
 	r := newReplica(t, "testdata/e2e.yaml")
 	r.start()
 	ctx := t.Context()
-	d := &driver{t: t, r: r, ctx: ctx, events: r.watch(ctx), life: newLife(t)}
+	d := &driver{t: t, r: r, ctx: ctx, events: r.watch(ctx), life: newLife(t.Logf)}
 
 	d.reset()
 	d.run(300)
@@ -60,7 +60,7 @@ func TestLifeOfAnIncident(t *testing.T) {
 		t.Fatalf("killed at %v with %d ppm, back at %v with %d ppm: want the same share, never a higher one",
 			before.GetPhase(), before.GetSharePpm(), after.GetPhase(), after.GetSharePpm())
 	}
-	d.events, d.life = r.watch(ctx), newLife(t)
+	d.events, d.life = r.watch(ctx), newLife(t.Logf)
 	d.life.states[0] = after.GetState()
 	d.until("healthy", healDeadline, to(configv1.Phase_PHASE_HEALTHY))
 	d.reset()

@@ -155,9 +155,13 @@ func (r *replica) stop() error {
 	}
 }
 
-func (r *replica) routing() sluicev1.RoutingServiceClient { return sluicev1.NewRoutingServiceClient(r.conn) }
+func (r *replica) routing() sluicev1.RoutingServiceClient {
+	return sluicev1.NewRoutingServiceClient(r.conn)
+}
 
-func (r *replica) channels() sluicev1.ChannelServiceClient { return sluicev1.NewChannelServiceClient(r.conn) }
+func (r *replica) channels() sluicev1.ChannelServiceClient {
+	return sluicev1.NewChannelServiceClient(r.conn)
+}
 
 // watch collects the transitions of one channel until the test ends or the connection breaks.
 func (r *replica) watch(ctx context.Context) <-chan *sluicev1.Transition {

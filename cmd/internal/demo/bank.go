@@ -5,8 +5,6 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
-
-	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 )
 
 // fault is one planned breakdown: a bank behind one channel, everything else stays well.
@@ -46,7 +44,6 @@ func dialectOf(table string) dialect {
 // result is what an attempt came to.
 type result struct {
 	code    string
-	outcome configv1.Outcome // of a failure without a code
 	failed  bool
 	latency time.Duration
 }

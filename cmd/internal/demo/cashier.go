@@ -60,7 +60,7 @@ func (c *cashiers) run(ctx context.Context, rate float64) {
 // pay takes one payment to its end.
 func (c *cashiers) pay(ctx context.Context, n uint64, s *stream, r *rand.Rand) {
 	c.tally.payments.Add(1)
-	payer := uint64(r.IntN(payersOfEach)) + 1
+	payer := r.Uint64N(payersOfEach) + 1
 	q := &sluicev1.RouteRequest{MaxChannels: 1, Payment: &sluicev1.Payment{
 		PaymentId: fmt.Sprintf("demo-%x-%d", c.start.Unix(), n), Merchant: pick(r, s.merchants), SettlementEntity: s.entity,
 		BusinessType: s.business, Method: s.method, Bank: s.bank, CardType: s.card,

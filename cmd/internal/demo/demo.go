@@ -119,11 +119,11 @@ func play(ctx context.Context, o Options, catalog *configv1.Catalog, a serve.Add
 	world := &banks{tables: codeTables(catalog), faults: plan()}
 	gates := newGateways(routing, serve.NewLogger(o.Log, slog.LevelWarn))
 	till := &cashiers{
-		routing: routing, traffic: traffic, banks: world, gateways: gates, tally: &tally{}, start: start, seed: uint64(start.UnixNano()), //nolint:gosec // any seed does
+		routing: routing, traffic: traffic, banks: world, gateways: gates, tally: &tally{}, start: start, seed: uint64(start.UnixNano()),
 	}
 	tale.line(banner(a, token, o.Rate))
 	var g errgroup.Group
-	g.Go(func() error { return ended(ctx, tale.follow(bearer(ctx, token), channels)) })
+	g.Go(func() error { return unlessEnded(ctx, tale.follow(bearer(ctx, token), channels)) })
 	g.Go(func() error { till.run(ctx, o.Rate); return nil })
 	g.Go(func() error { tale.status(ctx, till.tally); return nil })
 	g.Go(func() error { tale.announce(ctx, world.faults); return nil })
@@ -133,12 +133,12 @@ func play(ctx context.Context, o Options, catalog *configv1.Catalog, a serve.Add
 	return g.Wait()
 }
 
-// ended drops the error of a stream that ended because the demo did.
-func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+// unlessEnded drops the error of a stream that ended because the demo did.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 func bearer(ctx context.Context, token string) context.Context {

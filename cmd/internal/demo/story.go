@@ -15,9 +15,8 @@ const statusEvery = 10 * time.Second
 
 // narrator tells on the terminal what happens, as it happens.
 type narrator struct {
-	mu    sync.Mutex
-	to    io.Writer
-	start time.Time
+	mu sync.Mutex
+	to io.Writer
 }
 
 // say prints one line of the story, with the local time before it.

@@ -47,8 +47,8 @@ type Addresses struct {
 	HTTP string `json:"http,omitempty"`
 }
 
-// withDefaults fills in what was left out and reports everything that is wrong.
-func (o Options) withDefaults() (Options, error) {
+// complete fills in what was left out and reports everything that is wrong.
+func (o *Options) complete() error {
 	if o.Environment == "" {
 		o.Environment = "default"
 	}
@@ -77,7 +77,7 @@ func (o Options) withDefaults() (Options, error) {
 	if len(o.Identities) == 0 && !loopback(o.Listen) {
 		problems = append(problems, fmt.Errorf("%w: --listen %s: without --identities only a loopback address is served", ErrOptions, o.Listen))
 	}
-	return o, errors.Join(problems...)
+	return errors.Join(problems...)
 }
 
 // loopback reports whether an address can be reached from this machine only.

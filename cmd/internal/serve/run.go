@@ -25,8 +25,7 @@ import (
 // Run serves until ctx ends, then stops in order: no new requests, those under way finished, the last second judged, the
 // lead given up, the store closed.
 func Run(ctx context.Context, o Options) error {
-	o, err := o.withDefaults()
-	if err != nil {
+	if err := o.complete(); err != nil {
 		return err
 	}
 	starting, cancel := context.WithTimeout(ctx, startTimeout)
@@ -49,7 +48,7 @@ type replica struct {
 }
 
 func (r *replica) run(ctx, starting context.Context) error {
-	boot := uint64(time.Now().UnixNano()) //nolint:gosec // after 1970
+	boot := uint64(time.Now().UnixNano())
 	var err error
 	r.ledger, err = etcdstore.Open(starting, r.etcd.Client(), etcdstore.Options{
 		Environment: r.o.Environment, Replica: r.o.Replica, Boot: boot, Logger: r.o.Logger,
@@ -118,7 +117,7 @@ func (r *replica) serve(ctx context.Context) error {
 		g.Go(func() error { <-gctx.Done(); return edge.Close() })
 	}
 	g.Go(func() error { return r.server.Serve(lis) })
-	g.Go(func() error { <-gctx.Done(); r.stop(); return nil })
+	g.Go(func() error { <-gctx.Done(); r.stop(context.WithoutCancel(ctx)); return nil })
 	g.Go(func() error { r.drive(gctx); return nil })
 	g.Go(func() error { return r.guardStore(gctx) })
 	if err := r.announce(at); err != nil {
@@ -135,8 +134,8 @@ func serveHTTP(edge *http.Server, l net.Listener) error {
 }
 
 // stop finishes the requests under way and judges the last second.
-func (r *replica) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+func (r *replica) stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
 	if err := r.server.Stop(ctx); err != nil {
 		r.o.Logger.Warn("requests under way were cut off", slog.Any("error", err))
