@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,7 +48,21 @@ func (w *Windows) Observe(sum *SecondCounts, f *statemachine.Fleet) []statemachi
 			verdicts = append(verdicts, v)
 		}
 	}
-	return verdicts
+	return slices.DeleteFunc(verdicts, func(v statemachine.Verdict) bool {
+		return v.Kind == statemachine.MildlyFailing && w.unsettled(v.Scope.Channel, f)
+	})
+}
+
+// unsettled reports whether some item of a channel has just begun to fail. Until the windows tell which, what is mild beside it
+// may be no more than its mixture with what is well: one bank makes its channel, account and method look mildly ill.
+func (w *Windows) unsettled(channel string, f *statemachine.Fleet) bool {
+	return slices.ContainsFunc(w.history.Items(), func(item statemachine.Scope) bool {
+		if item.Channel != channel || !w.rising(item, f.Policy(channel)) {
+			return false
+		}
+		_, open := judgedKind(f.State(item))
+		return open
+	})
 }
 
 // judge applies the rules to one item, the gravest first.

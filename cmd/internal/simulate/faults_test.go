@@ -22,7 +22,7 @@ func withFault(t *testing.T, replicas int, f Fault) (*Summary, []map[string]any)
 
 // earlier shortens the scenario: its fault begins after 90 s and ends after three minutes.
 func earlier(at time.Duration) time.Duration {
-	switch at {
+	switch at { //nolint:exhaustive // two moments of the scenario
 	case 4 * time.Minute:
 		return 90 * time.Second
 	case 8 * time.Minute:
