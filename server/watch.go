@@ -209,11 +209,10 @@ func (v *viewer) transition(e *monitor.JournalEntry, move *monitor.Move) *sluice
 		t.IncidentId, t.IncidentKind = incident.ID, statepb.FromKind(incident.Kind)
 	}
 	switch {
-	case move.Cause == statemachine.Operator:
-	case incident != nil:
+	case move.Evidence != nil: // of this step of the way back
+		t.Evidence = statepb.FromEvidence(*move.Evidence)
+	case move.Cause == statemachine.Automation && incident != nil && incident.Closed == 0:
 		t.Evidence = statepb.FromEvidence(incident.Evidence)
-	case v.incidents[t.GetIncidentId()] != nil:
-		t.Evidence = statepb.FromEvidence(v.incidents[t.GetIncidentId()].Evidence)
 	}
 	return t
 }
