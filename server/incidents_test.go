@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
@@ -100,7 +101,21 @@ func TestAuditEntries(t *testing.T) {
 	if want := []string{"operator", "automation/r1", "test"}; !slices.Equal(authors, want) {
 		t.Errorf("authors %v, want %v", authors, want)
 	}
-	reply, err := audit.ListAuditEntries(as(t, Viewer), &sluicev1.ListAuditEntriesRequest{Channel: "alpha", Cause: configv1.Cause_CAUSE_AUTOMATION})
+	for name, q := range map[string]*sluicev1.ListAuditEntriesRequest{
+		"operator":      {StartTime: timestamppb.New(epoch.Add(time.Minute))},
+		"automation/r1": {EndTime: timestamppb.New(epoch.Add(time.Minute)), Cause: configv1.Cause_CAUSE_AUTOMATION},
+		"test":          {Author: "test"},
+	} {
+		reply, err := audit.ListAuditEntries(as(t, Viewer), q)
+		if err != nil || len(reply.GetEntries()) != 1 || reply.GetEntries()[0].GetEntry().GetAuthor() != name {
+			t.Errorf("%v: %v, %v", q, reply.GetEntries(), err)
+		}
+	}
+	reply, err := audit.ListAuditEntries(as(t, Viewer), &sluicev1.ListAuditEntriesRequest{EndTime: timestamppb.New(epoch)})
+	if err != nil || len(reply.GetEntries()) != 0 {
+		t.Errorf("before everything: %v, %v", reply.GetEntries(), err)
+	}
+	reply, err = audit.ListAuditEntries(as(t, Viewer), &sluicev1.ListAuditEntriesRequest{Channel: "alpha", Cause: configv1.Cause_CAUSE_AUTOMATION})
 	if err != nil || len(reply.GetEntries()) != 1 || reply.GetEntries()[0].GetEntry().GetTime().AsTime().After(epoch.Add(time.Second)) {
 		t.Errorf("filtered %v, %v", reply, err)
 	}

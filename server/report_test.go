@@ -11,6 +11,7 @@ import (
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
 	"github.com/sluice-pay/sluice/monitor"
+	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
@@ -107,6 +108,14 @@ func TestReportOfAnEarlierDecisionIsNoEvidence(t *testing.T) {
 	}
 	if r.Age != 3 || r.Evidence[0] || r.Outcome != statemachine.Succeeded || !r.Coded || r.Reporter != 7 {
 		t.Errorf("resolved %+v", r)
+	}
+	id, _, err := routing.ParseAttemptID(m.GetAttemptId())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id.Epoch++ // revisions of another epoch mean nothing here
+	if rev, age := decisionOf(result(string(id.AppendAttempt(nil, 0)), "alpha"), id.Epoch-1, s.Second()); rev != 0 || age != monitor.NoAge {
+		t.Errorf("another epoch: revision %d, age %d", rev, age)
 	}
 	if d, err := in.Report(m, 7, s.Second()); d != monitor.Applied || err != nil {
 		t.Errorf("counted as %v, %v", d, err)
