@@ -101,6 +101,16 @@ func TestAuditEntries(t *testing.T) {
 	if want := []string{"operator", "automation/r1", "test"}; !slices.Equal(authors, want) {
 		t.Errorf("authors %v, want %v", authors, want)
 	}
+}
+
+func TestAuditFilters(t *testing.T) {
+	s := newStand(t, nil)
+	s.cut(statemachine.InstrumentScope("alpha", icbcDebit))
+	s.second.Add(60)
+	if _, err := s.channels().SwitchChannel(as(t, Operator), overriding(off(&sluicev1.Scope{Channel: "beta"}))); err != nil {
+		t.Fatal(err)
+	}
+	audit := sluicev1.NewAuditServiceClient(s.conn)
 	for name, q := range map[string]*sluicev1.ListAuditEntriesRequest{
 		"operator":      {StartTime: timestamppb.New(epoch.Add(time.Minute))},
 		"automation/r1": {EndTime: timestamppb.New(epoch.Add(time.Minute)), Cause: configv1.Cause_CAUSE_AUTOMATION},
