@@ -26,6 +26,7 @@ type step struct {
 	generation uint64
 	number     uint32
 	tally      Tally
+	points     []point // the same by second, of a DEGRADED scope
 	reasons    []statemachine.ReasonCount
 	from       int64 // first second with evidence, 0 = none
 	wouldBe    uint64
@@ -108,14 +109,32 @@ func (st *step) gate(g GateSum, second int64) {
 	}
 }
 
-// answer takes n results: they are those of the oldest attempts without one. A result counts here also where its second is
-// no evidence.
-func (st *step) answer(n uint64) {
-	for i := range st.open {
-		took := min(n, st.open[i].n)
-		st.open[i].n -= took
-		n -= took
+// answer takes the results of one second by their age since the decision: they are those of the oldest attempts of that
+// age without one. A result counts here also where its second is no evidence.
+func (st *step) answer(second int64, ages *[NumAgeBuckets]uint32) {
+	youngest := int64(0)
+	for bucket, n := range ages {
+		oldest := second // any age
+		if bucket < len(AgeBounds) {
+			oldest = int64(AgeBounds[bucket])
+		}
+		left := st.took(uint64(n), second-oldest, second-youngest)
+		// A decision just after a full second may have been counted in the second before.
+		st.took(left, second-oldest-1, second-oldest-1)
+		youngest = oldest + 1
 	}
+}
+
+// took closes n attempts of the seconds from to to, oldest first, and returns how many there were not.
+func (st *step) took(n uint64, from, to int64) uint64 {
+	for i := range st.open {
+		if o := &st.open[i]; o.second >= from && o.second <= to {
+			closed := min(n, o.n)
+			o.n -= closed
+			n -= closed
+		}
+	}
+	return n
 }
 
 // settled is the number of attempts of the step that have answered or are older than the learned delay.
@@ -149,8 +168,11 @@ func (st *step) gather(scope statemachine.Scope, phase statemachine.Phase, sum *
 		item := &sum.Items[i]
 		switch {
 		case item.Item == scope:
+			st.answer(sum.Second, &item.Ages)
 			st.add(item, kind, sum.Second, evidence)
+			st.forget(sum.Second - keptSeconds)
 		case scope.Kind == statemachine.ScopeDomain && item.Item.Kind == statemachine.ScopeChannel && inside(item.Item, scope, f):
+			st.answer(sum.Second, &item.Ages)
 			st.add(item, statemachine.KindNormal, sum.Second, evidence) // the domain is wider than the channel: see DESIGN 10.1
 			if !returning(item.Item.Channel, f) {
 				st.add(item, kind, sum.Second, evidence)
@@ -174,11 +196,6 @@ func (st *step) add(item *ItemCounts, kind statemachine.LaneKind, second int64, 
 	if *t == (Tally{}) {
 		return
 	}
-	for o, n := range t.Outcomes {
-		if statemachine.Outcome(o) != statemachine.Pending {
-			st.answer(uint64(n))
-		}
-	}
 	if !evidence {
 		return
 	}
@@ -186,8 +203,31 @@ func (st *step) add(item *ItemCounts, kind statemachine.LaneKind, second int64, 
 		st.from = second
 	}
 	st.tally.Add(t)
+	st.points = append(st.points, point{second: second, tally: *t})
 	if t.Bad+t.Half > 0 {
 		st.reasons = mergeReasons(st.reasons, item.Reasons)
+	}
+}
+
+// forget drops the seconds up to one; only lately looks at them.
+func (st *step) forget(upTo int64) {
+	st.points = slices.DeleteFunc(st.points, func(p point) bool { return p.second <= upTo })
+}
+
+// lately is the step's evidence over the narrowest window that holds enough: a DEGRADED scope stays in its step while the
+// fault lasts, and what the fault did must not outweigh what came after.
+func (st *step) lately(p statemachine.Policy, now int64) (Tally, int64) {
+	for length, widest := seconds(p.Window), widest(p); ; length = min(2*length, widest) {
+		var sum Tally
+		from := max(st.from, now-length+1)
+		for _, at := range st.points {
+			if at.second >= from {
+				sum.Add(&at.tally)
+			}
+		}
+		if answered, _ := sum.Weighted(); answered >= p.StepEvidence || length >= widest {
+			return sum, from
+		}
 	}
 }
 
@@ -206,7 +246,7 @@ func (s *Steps) delay(scope statemachine.Scope, f *statemachine.Fleet) int64 {
 // Forgive forgets the results gathered so far, where failures turned out to be our own fault.
 func (s *Steps) Forgive() {
 	for _, st := range s.scopes {
-		st.tally, st.reasons, st.from = Tally{}, nil, 0
+		st.tally, st.points, st.reasons, st.from = Tally{}, nil, nil, 0
 	}
 }
 
@@ -233,7 +273,11 @@ func (s *Steps) Evidence(f *statemachine.Fleet) []ScopeEvidence {
 		if state.Phase != statemachine.Probing && state.Phase != statemachine.Ramping {
 			continue
 		}
-		e := evidence(scope, &st.tally, st.from, s.now)
+		tally, from := st.tally, st.from
+		if state.Kind == statemachine.Degraded && state.Phase == statemachine.Ramping {
+			tally, from = st.lately(f.Policy(scope.Channel), s.now)
+		}
+		e := evidence(scope, &tally, from, s.now)
 		if st.from == 0 {
 			e.From = s.now
 		}

@@ -74,7 +74,7 @@ func TestStepsSettle(t *testing.T) {
 	if got := feed(t0, 10); got != 0 {
 		t.Errorf("%d of 10 attempts just sent are settled, want none", got)
 	}
-	if got := feed(t0+1, 0, flow{channel: "c1", bank: "ICBC", good: 4, kind: statemachine.KindRamp}); got != 4 {
+	if got := feed(t0+1, 0, flow{channel: "c1", bank: "ICBC", good: 4, kind: statemachine.KindRamp, age: 2}); got != 4 {
 		t.Errorf("%d settled, want the 4 answered", got)
 	}
 	if got := feed(t0+delayUnknown, 2); got != 10 {
@@ -93,11 +93,48 @@ func TestStepsSettleInTheSecondOfAChange(t *testing.T) {
 	f, s := fleetOf("c1"), NewSteps()
 	scope := statemachine.ChannelScope("c1")
 	put(f, scope, statemachine.Ramping, 3, 5)
-	sum := sumOf(t0, 5, flow{channel: "c1", bank: "ICBC", good: 20, kind: statemachine.KindRamp})
+	sum := sumOf(t0, 5, flow{channel: "c1", bank: "ICBC", good: 20, kind: statemachine.KindRamp, age: 1})
 	sum.Gates = []GateSum{gate(scope, 3, 0, 20, 20, 1)}
 	s.Observe(sum, f)
 	if e := s.Evidence(f)[0]; e.Answered != 0 || e.Settled != 20 {
 		t.Errorf("%g results and %d settled of 20, want no evidence and all settled", e.Answered, e.Settled)
+	}
+}
+
+// Attempts whose results were lost are settled once they are older than the learned delay, however many answer meanwhile.
+func TestStepsSettleBesideLostResults(t *testing.T) {
+	f, s := fleetOf("c1"), NewSteps()
+	scope := statemachine.ChannelScope("c1")
+	learned := sumOf(t0, 5, flow{channel: "c1", bank: "ICBC", good: 200, age: 2}) // all answer within a second
+	s.Observe(learned, f)
+	put(f, scope, statemachine.Ramping, 3, 0)
+	for i := range int64(20) {
+		sum := sumOf(t0+1+i, 5, flow{channel: "c1", bank: "ICBC", good: 9, kind: statemachine.KindRamp, age: 1})
+		sum.Gates = []GateSum{gate(scope, 3, 0, 10, 10, 1)}
+		s.Observe(sum, f)
+	}
+	if e := s.Evidence(f)[0]; e.Sent != 200 || e.Settled < 195 {
+		t.Errorf("%d of %d settled, want all but the newest lost ones", e.Settled, e.Sent)
+	}
+}
+
+// What a DEGRADED scope showed during its fault does not weigh on it for ever.
+func TestStepsOfADegradedScopeForget(t *testing.T) {
+	f, s := fleetOf("c1"), NewSteps()
+	scope := statemachine.ChannelScope("c1")
+	put(f, scope, statemachine.Ramping, 3, 0)
+	st := f.States[scope]
+	st.Kind = statemachine.Degraded
+	f.States[scope] = st
+	for i := range int64(300) {
+		n := flow{channel: "c1", bank: "ICBC", bad: 10, kind: statemachine.KindRamp}
+		if i >= 200 {
+			n.good, n.bad = 10, 0
+		}
+		s.Observe(sumOf(t0+i, 5, n), f)
+	}
+	if e := s.Evidence(f)[0]; e.Bad != 0 || e.Answered < f.Policy("c1").StepEvidence {
+		t.Errorf("100 good seconds after the fault: %g bad of %g, want none bad", e.Bad, e.Answered)
 	}
 }
 

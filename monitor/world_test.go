@@ -15,6 +15,7 @@ type flow struct {
 	coded                  bool
 	reporters              uint64 // bitmap; 0 = the first of two
 	kind                   statemachine.LaneKind
+	age                    int // age bucket of the results + 1; 0 = without a decision
 }
 
 // sumOf builds the sum of a second under a revision, as the counters would.
@@ -45,6 +46,9 @@ func sumOf(second, revision int64, flows ...flow) *SecondCounts {
 		} {
 			c := ItemCounts{Item: item}
 			c.Evidence[f.kind] = t
+			if f.age > 0 {
+				c.Ages[f.age-1] = uint32(f.good + f.bad)
+			}
 			if f.bad > 0 {
 				c.Reasons = []statemachine.ReasonCount{{Reason: "E_" + f.bank, N: uint64(f.bad)}}
 			}

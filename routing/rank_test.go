@@ -44,7 +44,7 @@ func TestEligibility(t *testing.T) {
 			c.Currencies = []string{"USD", "CNY"}
 			c.Instruments[0].Currencies = []string{"USD"}
 		}, want: "b a:CURRENCY_UNSUPPORTED"},
-		{name: "a currency nobody takes", request: func(r *Request) { r.Currency = "XXX" }, want: "a:CURRENCY_UNSUPPORTED b:CURRENCY_UNSUPPORTED"},
+		{name: "a currency nobody takes", request: func(r *Request) { r.Currency = "CHF" }, want: "a:CURRENCY_UNSUPPORTED b:CURRENCY_UNSUPPORTED"},
 		{name: "too small", channel: limits(12001, 0), want: "b a:AMOUNT_TOO_SMALL"},
 		{name: "smallest", channel: limits(12000, 0), want: "a b"},
 		{name: "largest", channel: limits(0, 12000), want: "a b"},
