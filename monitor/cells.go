@@ -23,6 +23,7 @@ type openSecond struct {
 	cells     []cell
 	lanes     []statemachine.LaneCount
 	gates     []statemachine.GateCount
+	records   []claimRecord // of results, if they are claimed
 }
 
 // cell returns the cell of an item, which must be below items.
@@ -48,7 +49,7 @@ func (o *openSecond) reset() {
 	for i := range o.cells {
 		o.slots[o.cells[i].item] = 0
 	}
-	*o = openSecond{slots: o.slots, cells: o.cells[:0], lanes: o.lanes[:0], gates: o.gates[:0]}
+	*o = openSecond{slots: o.slots, cells: o.cells[:0], lanes: o.lanes[:0], gates: o.gates[:0], records: o.records[:0]}
 }
 
 // under notes the table revision something was counted under.

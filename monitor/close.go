@@ -44,6 +44,7 @@ func (c *Counters) Close(second int64) []SecondCounts {
 		}
 		out = append(out, s.close(c.items, c.reasons.names))
 		from = max(from, s.second+1)
+		c.keep(s)
 		s.reset()
 		c.spare = append(c.spare, s)
 		n++

@@ -24,6 +24,8 @@ type CountersOptions struct {
 	DuplicateWindow int64 // seconds for which repeated reports are recognised at least, if the slots suffice; 3600
 	DuplicateSlots  int   // slots of each of two generations of attempts, 16 bytes each; 1 << 19
 	PayerSlots      int   // slots of each of two generations of payer × item with a bad result, 16 bytes each; 1 << 17
+	Claims          bool  // remember every result of a second for its claim: there are several replicas
+	ClaimWindow     int64 // with claims: an unknown attempt whose decision is older (seconds) is late; 3300
 }
 
 // Counters count reports into the items of the current second, in memory. They are safe for concurrent use; one mutex
@@ -41,6 +43,8 @@ type Counters struct {
 	closed         int64 // newest closed second
 	books          Books
 	contradictions []Contradiction
+	claiming       bool
+	unclaimed      []*SecondClaims // closed, not taken yet
 }
 
 // NewCounters returns counters without items.
@@ -54,10 +58,14 @@ func NewCounters(o CountersOptions) *Counters {
 	if o.PayerSlots <= 0 {
 		o.PayerSlots = 1 << 17
 	}
+	if o.ClaimWindow <= 0 {
+		o.ClaimWindow = claimSeconds - 300
+	}
 	return &Counters{
+		claiming:   o.Claims,
 		index:      map[statemachine.Scope]int32{},
 		reasons:    newReasonNames(),
-		duplicates: duplicates{table: newGenerations[uint8](o.DuplicateSlots, o.DuplicateWindow)},
+		duplicates: duplicates{table: newGenerations[uint8](o.DuplicateSlots, o.DuplicateWindow), elsewhere: elsewhere(o)},
 		payers:     payers{table: newGenerations[int32](o.PayerSlots, payerWindow)},
 		closed:     math.MinInt64,
 	}
@@ -166,9 +174,11 @@ type entry struct {
 	health       statemachine.Health
 	second       int64
 	reason       uint16
-	bad          bool // bad for some item: there is a reason
-	result       bool // the first result that is not PENDING
-	latency, age int  // buckets
+	bad          bool  // bad for some item: there is a reason
+	result       bool  // the first result that is not PENDING
+	latency, age int   // buckets
+	counted      uint8 // bit i: evidence for item i
+	first        uint8 // bit i: the payer's first bad result on item i
 }
 
 // apply enters a report that says something new into its items.
@@ -186,6 +196,9 @@ func (c *Counters) apply(s *openSecond, r *Report, o statemachine.Outcome, ch ch
 		if uint(item) < uint(len(c.items)) { //nolint:gosec // NoItem wraps to a large number on purpose
 			c.enter(s.cell(item, len(c.items)), &e, i)
 		}
+	}
+	if c.claiming {
+		s.record(&e)
 	}
 }
 
@@ -211,8 +224,9 @@ func (c *Counters) enter(at *cell, e *entry, i int) {
 	}
 	t := &at.counts.Evidence[e.Kinds[i]]
 	t.Outcomes[e.outcome]++
+	e.counted |= 1 << i
 	if bad {
-		c.bad(at.item, t, e)
+		c.bad(at.item, t, e, i)
 	}
 }
 
@@ -221,9 +235,12 @@ func counts(h statemachine.Health, kind statemachine.ScopeKind) bool {
 	return h != statemachine.HealthAccountBad || kind == statemachine.ScopeAccount
 }
 
-// bad enters a bad or half-weight result into the evidence of an item.
-func (c *Counters) bad(item int32, t *Tally, e *entry) {
+// bad enters a bad or half-weight result into the evidence of its i-th item.
+func (c *Counters) bad(item int32, t *Tally, e *entry, i int) {
 	first := c.payers.first(e.payer(), item, e.second)
+	if first {
+		e.first |= 1 << i
+	}
 	if e.health == statemachine.HealthHalf {
 		t.Half++
 		if first {
@@ -244,16 +261,7 @@ func (c *Counters) bad(item int32, t *Tally, e *entry) {
 
 func (c *Counters) contradict(r *Report, kept, refused statemachine.Outcome, second int64) {
 	c.books.Contradictions++
-	if len(c.contradictions) >= maxKeptContradictions {
-		return
-	}
-	at := Contradiction{Attempt: r.Attempt, Second: second, Kept: kept, Refused: refused}
-	for _, item := range r.Items {
-		if item >= 0 && int(item) < len(c.items) && c.kinds[item] == statemachine.ScopeChannel {
-			at.Scope = c.items[item]
-		}
-	}
-	c.contradictions = append(c.contradictions, at)
+	c.note(Contradiction{Attempt: r.Attempt, Kept: kept, Refused: refused}, second, r.Items)
 }
 
 // at returns the open second, opening it if need be.

@@ -6,6 +6,16 @@ import "github.com/sluice-pay/sluice/statemachine"
 type duplicates struct {
 	table *generations[uint8]
 	first int64 // first second seen, 0 = none
+
+	elsewhere int64 // seconds after which another replica's claim may be forgotten, 0 = there is no other replica
+}
+
+// elsewhere returns for how many seconds after its decision an attempt unknown here is still taken for a first one.
+func elsewhere(o CountersOptions) int64 {
+	if !o.Claims {
+		return 0
+	}
+	return o.ClaimWindow
 }
 
 // known is the packed memory of one attempt: the outcome in the low bits, finality above.
@@ -30,7 +40,7 @@ func (d *duplicates) resolve(r *Report, o statemachine.Outcome, second int64) ch
 	final := r.Final && o != statemachine.Pending
 	known, ok := d.table.get(r.Attempt * fingerprint)
 	if !ok {
-		if r.Age >= 0 && second-int64(r.Age) < d.table.complete {
+		if r.Age >= 0 && (second-int64(r.Age) < d.table.complete || d.elsewhere > 0 && int64(r.Age) > d.elsewhere) {
 			return change{disposition: Late}
 		}
 		d.remember(r.Attempt, o, final, second)
@@ -48,11 +58,15 @@ func (d *duplicates) resolve(r *Report, o statemachine.Outcome, second int64) ch
 }
 
 func (d *duplicates) remember(attempt uint64, o statemachine.Outcome, final bool, second int64) {
-	v := uint8(o)
+	d.table.put(attempt*fingerprint, remembered(o, final), second)
+}
+
+// remembered packs what is known of an attempt.
+func remembered(o statemachine.Outcome, final bool) uint8 {
 	if final {
-		v |= knownFinal
+		return uint8(o) | knownFinal
 	}
-	d.table.put(attempt*fingerprint, v, second)
+	return uint8(o)
 }
 
 // window returns the seconds back from second for which every repeated report is recognised.

@@ -14,14 +14,24 @@ type MemoryExchange struct {
 	mu      sync.Mutex
 	seconds map[int64]map[string][]byte // by second and replica
 	newest  int64
+
+	claims    map[memorySlot]ClaimHolder // of all replicas
+	published map[memoryRow]uint64       // the boot whose row was published
+	fences    map[memoryRow]uint64       // how often claims of an unpublished row were taken over
+	tokens    map[memoryRow]uint64       // the fences its replica knew when it claimed last
+	swept     int64                      // second when what is too old was last forgotten
 }
 
 // NewMemoryExchange returns an empty exchange.
 func NewMemoryExchange() *MemoryExchange {
-	return &MemoryExchange{seconds: map[int64]map[string][]byte{}}
+	return &MemoryExchange{
+		seconds: map[int64]map[string][]byte{}, claims: map[memorySlot]ClaimHolder{},
+		published: map[memoryRow]uint64{}, fences: map[memoryRow]uint64{}, tokens: map[memoryRow]uint64{},
+	}
 }
 
-// Publish stores the row, replacing an earlier one of the same replica and second. Rows older than what is kept are dropped.
+// Publish stores the row, replacing an earlier one of the same replica and second. Rows older than what is kept are
+// dropped. A row of which another replica took over claims is refused with ErrFenced.
 func (m *MemoryExchange) Publish(ctx context.Context, r *Row) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("publish second %d: %w", r.Counts.Second, err)
@@ -31,6 +41,13 @@ func (m *MemoryExchange) Publish(ctx context.Context, r *Row) error {
 	second := r.Counts.Second
 	if second <= m.newest-keptSeconds {
 		return nil
+	}
+	row := memoryRow{second, r.Replica}
+	if m.fences[row] != m.tokens[row] {
+		return fmt.Errorf("publish second %d of %s: %w", second, r.Replica, ErrFenced)
+	}
+	if len(m.claims) > 0 { // a single replica without claims keeps no list
+		m.published[row] = r.Boot
 	}
 	rows := m.seconds[second]
 	if rows == nil {
@@ -45,6 +62,7 @@ func (m *MemoryExchange) Publish(ctx context.Context, r *Row) error {
 				delete(m.seconds, s)
 			}
 		}
+		m.sweep(second)
 	}
 	return nil
 }

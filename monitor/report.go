@@ -78,6 +78,7 @@ func (d Disposition) String() string {
 type Books struct {
 	Deliveries, Applied, Corrected, Duplicate, Rejected, Late uint64
 	Contradictions                                            uint64 // part of Duplicate: finals that contradict a final
+	Unverified                                                uint64 // part of Applied and Corrected: not claimed, another replica may count them too
 }
 
 // Balanced reports whether every delivery is accounted for.
