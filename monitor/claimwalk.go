@@ -28,17 +28,20 @@ func (w *ClaimWalk) Set() { w.Done, w.Answer.Verdict = true, Won }
 
 // Own tells that an earlier claim of this replica's life holds the slot.
 func (w *ClaimWalk) Own(h ClaimHolder) {
-	if h.Stage >= w.stage { // this very claim, whose answer was lost; or a later one of the same attempt
+	switch {
+	case h.Stage < w.stage:
+		w.pass(h)
+	case h.Stage > w.stage && w.Answer.Known: // a later result of ours, claimed before this one, corrected the other's for both
+		w.lose(h)
+	default: // this very claim, whose answer was lost; or a later one, which corrects this one
 		w.Set()
-		return
 	}
-	w.pass(h)
 }
 
 // Published tells that another replica holds the slot and has published it.
 func (w *ClaimWalk) Published(h ClaimHolder) {
 	if h.Stage >= w.stage {
-		w.Done, w.Answer = true, ClaimAnswer{Verdict: Lost, Known: true, Prior: h.Outcome, Final: h.Stage == StageFinal}
+		w.lose(h)
 		return
 	}
 	w.pass(h)
@@ -47,6 +50,10 @@ func (w *ClaimWalk) Published(h ClaimHolder) {
 // Unpublished tells that another replica holds the slot and has not published it, for too short a time to take it over.
 func (w *ClaimWalk) Unpublished(h ClaimHolder) {
 	w.Done, w.Answer = true, ClaimAnswer{Verdict: Held, Known: true, Prior: h.Outcome, Final: h.Stage == StageFinal}
+}
+
+func (w *ClaimWalk) lose(h ClaimHolder) {
+	w.Done, w.Answer = true, ClaimAnswer{Verdict: Lost, Known: true, Prior: h.Outcome, Final: h.Stage == StageFinal}
 }
 
 // Fail tells that the store could not say.
