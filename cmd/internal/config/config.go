@@ -1,0 +1,80 @@
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Defaults of settings.
+const (
+	DefaultEnvironment = "default"
+	DefaultListen      = "127.0.0.1:7600"
+	DefaultHTTP        = "127.0.0.1:7601"
+	DefaultDataDir     = "sluice-data"
+	DefaultEtcdTimeout = 500 * time.Millisecond
+)
+
+// Config is the configuration of one replica.
+type Config struct {
+	Environment string     // name of the deployment, part of every storage key
+	Replica     string     // name of this replica, stable over restarts
+	Listen      string     // gRPC address
+	HTTP        string     // address of metrics and health; empty = none
+	AddressFile string     // written with the addresses in force; empty = none
+	DataDir     string     // of the embedded etcd; unused with an external one
+	Catalog     string     // catalogue file put in force at start; empty = the store's
+	Identities  string     // file of who may call; empty = anybody who reaches the loopback address
+	LogLevel    slog.Level // the least severe messages that are logged
+	TLS         ServerTLS
+	Etcd        Etcd
+	Redis       Redis
+}
+
+// ServerTLS names the files of the gRPC edge's TLS; all empty = plain text.
+type ServerTLS struct {
+	Cert, Key string
+	ClientCA  string // authorities of client certificates, which are then required
+}
+
+// On reports whether the edge speaks TLS.
+func (t ServerTLS) On() bool { return t != ServerTLS{} }
+
+// ClientTLS names the files of TLS to a store, and the name its certificate must have.
+type ClientTLS struct {
+	CA         string // empty = the authorities that the machine trusts
+	Cert, Key  string // of this client; empty = none
+	ServerName string // empty = the host of the address
+}
+
+// Given reports whether anything of it is set.
+func (t ClientTLS) Given() bool { return t != ClientTLS{} }
+
+// Etcd says how an external etcd is reached; without endpoints an etcd runs in the process.
+type Etcd struct {
+	Endpoints    []string // URLs: http://host:port or https://host:port
+	TLS          ClientTLS
+	Username     string
+	PasswordFile string
+	Timeout      time.Duration // of one call
+}
+
+// External reports whether an external etcd is used.
+func (e *Etcd) External() bool { return len(e.Endpoints) > 0 }
+
+// Secure reports whether it is reached over TLS.
+func (e *Etcd) Secure() bool { return e.External() && secure(e.Endpoints[0]) }
+
+// Redis says how Redis is reached; without addresses the exchange is in memory.
+type Redis struct {
+	Addresses    []string // redis://host:port or rediss://host:port
+	TLS          ClientTLS
+	Username     string
+	PasswordFile string
+	DB           int
+}
+
+// Used reports whether a Redis is configured.
+func (r *Redis) Used() bool { return len(r.Addresses) > 0 }
+
+// Secure reports whether it is reached over TLS.
+func (r *Redis) Secure() bool { return r.Used() && secure(r.Addresses[0]) }

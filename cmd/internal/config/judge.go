@@ -1,0 +1,152 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// judge checks what only the whole configuration can tell.
+type judge struct {
+	l        *Loaded
+	given    map[string]given // the value in force of each setting
+	problems Problems
+}
+
+func (j *judge) fail(key, format string, args ...any) {
+	g := j.given[key]
+	j.problems = append(j.problems, Problem{Place: g.place, Key: key, Message: fmt.Sprintf(format, args...), line: g.line, column: g.column})
+}
+
+func (j *judge) warn(format string, args ...any) {
+	j.l.Warnings = append(j.l.Warnings, fmt.Sprintf(format, args...))
+}
+
+// explicit reports whether somebody set a setting.
+func (j *judge) explicit(key string) bool {
+	g, ok := j.given[key]
+	return ok && !strings.HasPrefix(g.origin, "default")
+}
+
+// anyOf returns the first setting below a prefix that somebody set, except some.
+func (j *judge) anyOf(prefix string, except ...string) string {
+	for _, key := range slices.Sorted(maps.Keys(j.given)) {
+		if strings.HasPrefix(key, prefix) && j.explicit(key) && !slices.Contains(except, key) {
+			return key
+		}
+	}
+	return ""
+}
+
+// together checks settings against each other; sound says that each alone is right.
+func (j *judge) together(sound bool) {
+	c := &j.l.Config
+	j.pair("tls.cert", "tls.key")
+	if key := "tls.client_ca"; j.explicit(key) && !j.explicit("tls.cert") {
+		j.fail(key, "is of use with tls.cert and tls.key only")
+	}
+	j.store("etcd", "endpoints", &c.Etcd.Endpoints, c.Etcd.TLS, "http", "https")
+	j.store("redis", "addresses", &c.Redis.Addresses, c.Redis.TLS, "redis", "rediss")
+	if c.Etcd.External() && j.explicit("data_dir") {
+		j.fail("data_dir", "is of the store in the process, but etcd.endpoints names an external one: keep one of the two")
+	}
+	if !sound {
+		return
+	}
+	if c.Identities == "" && !Loopback(c.Listen) {
+		j.fail("listen", "%q: without identities only a loopback address is served; name a file of them as identities", c.Listen)
+	}
+	if c.HTTP != "" && c.HTTP == c.Listen && !strings.HasSuffix(c.HTTP, ":0") {
+		j.fail("http", "%q: is the address of gRPC already; want another port", c.HTTP)
+	}
+	if !Loopback(c.Listen) && !c.TLS.On() {
+		j.warn("listen %s is reached from other machines without TLS: tokens travel in the clear; set tls.cert and tls.key", c.Listen)
+	}
+	if c.Etcd.External() && !c.Redis.Used() {
+		j.warn("etcd is external, Redis is not used: each replica judges only the results reported to itself; run one replica, or name Redis")
+	}
+}
+
+func (j *judge) pair(a, b string) {
+	switch {
+	case j.explicit(a) && !j.explicit(b):
+		j.fail(a, "needs %s beside it", b)
+	case j.explicit(b) && !j.explicit(a):
+		j.fail(b, "needs %s beside it", a)
+	}
+}
+
+// store checks the block of a store and completes the schemes of its addresses.
+func (j *judge) store(block, list string, addresses *[]string, tls ClientTLS, plain, secured string) {
+	key := block + "." + list
+	j.pair(block+".tls.cert", block+".tls.key")
+	if _, named := j.given[key]; !named {
+		if other := j.anyOf(block + "."); other != "" {
+			j.fail(other, "is of use with %s only, which names no address", key)
+		}
+		return
+	}
+	if j.explicit(block+".username") != j.explicit(block+".password_file") && block == "etcd" {
+		j.pair(block+".username", block+".password_file")
+	}
+	if j.explicit(block+".username") && !j.explicit(block+".password_file") && block == "redis" {
+		j.pair(block+".username", block+".password_file")
+	}
+	scheme, written := plain, ""
+	for _, a := range *addresses {
+		if s, _, ok := strings.Cut(a, "://"); ok {
+			if written != "" && s != written {
+				j.fail(key, "%s:// and %s:// are mixed: want one of them for all", written, s)
+			}
+			written = s
+		}
+	}
+	switch {
+	case written != "":
+		scheme = written
+	case tls.Given():
+		scheme = secured
+	}
+	if tls.Given() && scheme == plain {
+		j.fail(key, "says %s://, but %s.tls is set: want %s://, or no scheme", plain, block, secured)
+	}
+	for i, a := range *addresses {
+		(*addresses)[i] = scheme + "://" + HostPort(a)
+		if scheme == plain && !Loopback(HostPort(a)) {
+			j.warn("%s %s is reached over plain text; set %s.tls", block, HostPort(a), block)
+		}
+	}
+}
+
+// secretsInEnvironment refuses secrets as values of variables.
+func secretsInEnvironment(env map[string]string) Problems {
+	var ps Problems
+	for _, store := range []string{"ETCD", "REDIS"} {
+		variable := envPrefix + store + "_PASSWORD"
+		if _, ok := env[variable]; ok {
+			ps = append(ps, Problem{Place: "$" + variable, Message: "secrets are read from files only: set " + variable + "_FILE"})
+		}
+	}
+	return ps
+}
+
+// unknownVariables warns of variables that look like misspelt settings. Others are left alone: orchestrators set some of
+// their own, and the clients of the API have theirs.
+func unknownVariables(env map[string]string) []string {
+	known := []string{configVariable}
+	list := settings()
+	for i := range list {
+		known = append(known, list[i].variable())
+	}
+	var warnings []string
+	for _, v := range slices.Sorted(maps.Keys(env)) {
+		if slices.Contains(known, v) {
+			continue
+		}
+		if near := nearest(v, known); near != "" {
+			warnings = append(warnings, fmt.Sprintf("$%s is no setting; did you mean $%s?", v, near))
+		}
+	}
+	return warnings
+}

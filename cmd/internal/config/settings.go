@@ -1,0 +1,133 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// setting is one thing that can be configured.
+type setting struct {
+	key      string // dotted, as in the file
+	usage    string
+	standard string // its default as text; empty = none
+	list     bool   // takes several values
+	file     bool   // is a path: relative ones in the file start at the file's directory
+	parse    func(c *Config, values []string) error
+}
+
+// flag is the name of the setting's flag.
+func (s *setting) flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(s.key) }
+
+// variable is the name of the setting's environment variable.
+func (s *setting) variable() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
+}
+
+// settings lists everything that can be configured, in the order in which it is shown.
+func settings() []setting {
+	return slices.Concat(processSettings(), storeSettings())
+}
+
+func processSettings() []setting {
+	return []setting{
+		{
+			key: "environment", usage: "name of the deployment, part of every storage key", standard: DefaultEnvironment,
+			parse: into(func(c *Config) *string { return &c.Environment }, name),
+		},
+		{
+			key: "replica", usage: "name of this replica, stable over restarts (default: the host's name)",
+			parse: into(func(c *Config) *string { return &c.Replica }, name),
+		},
+		{
+			key: "listen", usage: "gRPC address", standard: DefaultListen,
+			parse: into(func(c *Config) *string { return &c.Listen }, listenAddress),
+		},
+		{
+			key: "http", usage: "address of /metrics, /healthz and /readyz, in plain text; none = none", standard: DefaultHTTP,
+			parse: into(func(c *Config) *string { return &c.HTTP }, optionalAddress),
+		},
+		{
+			key: "data_dir", usage: "directory of the store in the process", standard: DefaultDataDir, file: true,
+			parse: into(func(c *Config) *string { return &c.DataDir }, path),
+		},
+		{
+			key: "catalog", usage: "catalogue `file` to put in force at start; without it the store's is served", file: true,
+			parse: into(func(c *Config) *string { return &c.Catalog }, path),
+		},
+		{
+			key: "identities", usage: "`file` of who may call; without it only a loopback address is served, to anybody", file: true,
+			parse: into(func(c *Config) *string { return &c.Identities }, path),
+		},
+		{
+			key: "address_file", usage: "`file` to write the addresses in force to, as JSON", file: true,
+			parse: into(func(c *Config) *string { return &c.AddressFile }, path),
+		},
+		{key: "log_level", usage: "debug, info, warn or error", standard: "info", parse: logLevel},
+		{
+			key: "tls.cert", usage: "PEM `file` of the gRPC edge's certificate", file: true,
+			parse: into(func(c *Config) *string { return &c.TLS.Cert }, path),
+		},
+		{
+			key: "tls.key", usage: "PEM `file` of its key", file: true,
+			parse: into(func(c *Config) *string { return &c.TLS.Key }, path),
+		},
+		{
+			key: "tls.client_ca", usage: "PEM `file` of the authorities of clients' certificates, which are then required", file: true,
+			parse: into(func(c *Config) *string { return &c.TLS.ClientCA }, path),
+		},
+	}
+}
+
+func storeSettings() []setting {
+	etcd := []setting{{
+		key: "etcd.endpoints", usage: "addresses of an external etcd, HOST:PORT or URLs; without them one runs in the process", list: true,
+		parse: func(c *Config, values []string) error { return addresses(&c.Etcd.Endpoints, values, "http", "https") },
+	}}
+	etcd = append(etcd, accessSettings("etcd", func(c *Config) access { return access{&c.Etcd.TLS, &c.Etcd.Username, &c.Etcd.PasswordFile} })...)
+	etcd = append(etcd, setting{
+		key: "etcd.timeout", usage: "how long one call to etcd may take, 50ms to 10s", standard: DefaultEtcdTimeout.String(), parse: etcdTimeout,
+	})
+	redis := []setting{{
+		key: "redis.addresses", usage: "addresses of Redis, HOST:PORT or redis:// and rediss:// URLs", list: true,
+		parse: func(c *Config, values []string) error { return addresses(&c.Redis.Addresses, values, "redis", "rediss") },
+	}}
+	redis = append(redis, accessSettings("redis", func(c *Config) access { return access{&c.Redis.TLS, &c.Redis.Username, &c.Redis.PasswordFile} })...)
+	redis = append(redis, setting{key: "redis.db", usage: "number of the Redis database, 0 to 1023", standard: "0", parse: redisDB})
+	return append(etcd, redis...)
+}
+
+// access is how a store lets this process in.
+type access struct {
+	tls                    *ClientTLS
+	username, passwordFile *string
+}
+
+// accessSettings are what both stores have.
+func accessSettings(store string, of func(*Config) access) []setting {
+	return []setting{
+		{
+			key: store + ".tls.ca", usage: "PEM `file` of the authorities of " + store + "'s certificate (default: the machine's)", file: true,
+			parse: into(func(c *Config) *string { return &of(c).tls.CA }, path),
+		},
+		{
+			key: store + ".tls.cert", usage: "PEM `file` of this client's certificate", file: true,
+			parse: into(func(c *Config) *string { return &of(c).tls.Cert }, path),
+		},
+		{
+			key: store + ".tls.key", usage: "PEM `file` of its key", file: true,
+			parse: into(func(c *Config) *string { return &of(c).tls.Key }, path),
+		},
+		{
+			key: store + ".tls.server_name", usage: "name that " + store + "'s certificate must have (default: the host of the address)",
+			parse: into(func(c *Config) *string { return &of(c).tls.ServerName }, hostName),
+		},
+		{
+			key: store + ".username", usage: "user of " + store,
+			parse: into(func(c *Config) *string { return of(c).username }, plainText),
+		},
+		{
+			key: store + ".password_file", usage: "`file` that holds the password, alone", file: true,
+			parse: into(func(c *Config) *string { return of(c).passwordFile }, path),
+		},
+	}
+}
