@@ -42,12 +42,13 @@ type setKey struct {
 }
 
 // CompilePlan compiles a catalogue: the heavy half, shared by the tables of all states. Every mistake is reported at once: the
-// error joins one *Problem each (see Problems). prev, if given, keeps the indices of its items: new items are appended.
+// error joins one *Problem each (see Problems). prev, if given, keeps the indices of its items: new items are appended. The
+// plan keeps the catalogue for its snapshots: it must not be changed afterwards.
 func CompilePlan(c *configv1.Catalog, prev *Plan) (*Plan, error) {
 	k := &compiler{
 		c: c, prev: prev,
 		plan: &Plan{
-			lifetime: 10_000, itemOf: map[statemachine.Scope]int32{}, domainOf: map[string]int32{}, channelOf: map[string]int32{},
+			source: published{catalog: c}, lifetime: 10_000, itemOf: map[statemachine.Scope]int32{}, domainOf: map[string]int32{}, channelOf: map[string]int32{},
 			entities: map[string]struct{}{}, methods: map[string]shape{}, currencies: map[string]uint8{},
 			laneOf: map[statemachine.Lane]int32{}, wayOf: map[wayKey]int32{},
 			policies: map[string]statemachine.Policy{}, facts: map[string]statemachine.ChannelFacts{},

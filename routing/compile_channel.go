@@ -20,7 +20,7 @@ func (k *compiler) channel(i int, src *configv1.Channel) {
 		methods: map[string]int32{}, instruments: map[statemachine.Instrument]instrument{}, accounts: map[string]int32{},
 	}
 	if c.weight == 0 {
-		c.weight = 100
+		c.weight = defaultWeight
 	}
 	if src.GetProvider() == "" {
 		k.add(path+".provider", "is missing", "the third party behind the channel")

@@ -9,7 +9,8 @@ import (
 
 // Plan is a compiled catalogue. It is immutable and shared by the tables of all its states.
 type Plan struct {
-	lifetime int64 // of a decision, milliseconds
+	lifetime int64     // of a decision, milliseconds
+	source   published // what snapshots tell of the catalogue
 
 	items  []statemachine.Scope         // by index; items of earlier plans keep theirs
 	itemOf map[statemachine.Scope]int32 // items of this plan
