@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-pay/sluice/cmd/internal/cli"
+	"github.com/sluice-pay/sluice/cmd/internal/config"
 	"github.com/sluice-pay/sluice/cmd/internal/demo"
 	"github.com/sluice-pay/sluice/cmd/internal/serve"
 	"github.com/sluice-pay/sluice/cmd/internal/simulate"
@@ -38,5 +39,5 @@ func run() int {
 
 // commands are those that are more than a client of the API.
 func commands() []*cobra.Command {
-	return []*cobra.Command{serve.NewCommand(), demo.NewCommand(), simulate.NewCommand()}
+	return []*cobra.Command{serve.NewCommand(), config.NewCommand(), demo.NewCommand(), simulate.NewCommand()}
 }

@@ -58,11 +58,18 @@ func (l *Ledger) watchOnce(ctx context.Context, interval time.Duration) error {
 			if quiet++; quiet > maxQuiet {
 				return errors.New("the watch is silent")
 			}
-			if err := l.client.RequestProgress(ctx); err != nil {
-				return err //nolint:wrapcheck // only logged
+			if err := l.askForProgress(ctx, interval); err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// askForProgress waits no longer than an interval: the client takes no request while it has no connection.
+func (l *Ledger) askForProgress(ctx context.Context, interval time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, interval)
+	defer cancel()
+	return l.client.RequestProgress(ctx) //nolint:wrapcheck // only logged
 }
 
 // notice signals a change that this replica has not read yet.

@@ -177,7 +177,7 @@ func TestProblems(t *testing.T) {
 		"value for a group":       {text: "etcd: 127.0.0.1:2379\n", want: []string{":1:7: etcd: want keys with values: endpoints"}},
 		"anchor":                  {text: "environment: &a x\nreplica: *a\n", want: []string{":1:14: environment: anchors", ":2:10: replica: anchors"}},
 		"no YAML":                 {text: "listen: [\n", want: []string{"sluice.yaml:"}},
-		"key twice":               {text: "replica: a\nreplica: b\n", want: []string{"replica"}},
+		"key twice":               {text: "replica: a\nreplica: b\nx: y\n", want: []string{":2:1: replica: is given twice", ":3:1: x: unknown key"}},
 		"two documents":           {text: "replica: a\n---\nreplica: b\n", want: []string{"one document"}},
 		"a list":                  {text: "- a\n", want: []string{":1:1: want keys with values"}},
 		"secret in a variable":    {env: []string{"SLUICE_ETCD_PASSWORD=x"}, want: []string{"$SLUICE_ETCD_PASSWORD: secrets are read from files only"}},

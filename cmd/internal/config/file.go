@@ -48,7 +48,7 @@ func parseFile(name string, data []byte) (map[string]given, Problems) {
 		r.fail(nil, "", "the file has %d bytes, at most %d are read", len(data), maxFileBytes)
 		return nil, r.problems
 	}
-	file, err := parser.ParseBytes(data, 0)
+	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		r.syntax(err)
 		return nil, r.problems
@@ -117,7 +117,14 @@ func (r *reader) mapping(prefix string, node ast.Node) {
 	if len(entries) == 0 {
 		r.fail(node, prefix, "is empty: remove it, or give some of %s", strings.Join(r.below(prefix), ", "))
 	}
+	seen := map[string]bool{}
 	for _, e := range entries {
+		word := e.Key.GetToken().Value
+		if seen[word] {
+			r.fail(e.Key, word, "is given twice")
+			continue
+		}
+		seen[word] = true
 		r.entry(prefix, e)
 	}
 }

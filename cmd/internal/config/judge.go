@@ -48,6 +48,9 @@ func (j *judge) together(sound bool) {
 	}
 	j.store("etcd", "endpoints", &c.Etcd.Endpoints, c.Etcd.TLS, "http", "https")
 	j.store("redis", "addresses", &c.Redis.Addresses, c.Redis.TLS, "redis", "rediss")
+	if c.Redis.Used() {
+		j.fail("redis.addresses", "Redis is not supported yet: remove the block; the exchange is in memory")
+	}
 	if c.Etcd.External() && j.explicit("data_dir") {
 		j.fail("data_dir", "is of the store in the process, but etcd.endpoints names an external one: keep one of the two")
 	}

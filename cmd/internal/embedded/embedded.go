@@ -16,7 +16,6 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
-	"go.uber.org/zap"
 )
 
 // What the server is set to: old revisions go after ten minutes, and the store never takes more than 512 MiB of disk.
@@ -91,7 +90,7 @@ func configure(o Options) (*embed.Config, error) {
 	c.AutoCompactionRetention = CompactionRetention.String()
 	c.QuotaBackendBytes = Quota
 	c.UnsafeNoFsync = o.NoSync
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(newCore(o.Logger)))
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(NewLogger(o.Logger))
 	if o.Listen != "" {
 		u := url.URL{Scheme: "http", Host: o.Listen}
 		c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{u}, []url.URL{u}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
@@ -14,6 +15,9 @@ type core struct {
 	logger *slog.Logger
 	fields []zapcore.Field
 }
+
+// NewLogger returns a zap logger for what etcd's libraries say: warnings and errors go to logger, nil discards them.
+func NewLogger(logger *slog.Logger) *zap.Logger { return zap.New(newCore(logger)) }
 
 func newCore(logger *slog.Logger) zapcore.Core {
 	if logger == nil {

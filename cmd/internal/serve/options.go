@@ -1,23 +1,26 @@
 package serve
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"net"
 	"os"
 	"time"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	"github.com/sluice-pay/sluice/cmd/internal/config"
+	"github.com/sluice-pay/sluice/routing/catalogfile"
 	"github.com/sluice-pay/sluice/server"
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
 // Defaults of the addresses and directories.
 const (
-	DefaultListen  = "127.0.0.1:7600"
-	DefaultHTTP    = "127.0.0.1:7601"
-	DefaultDataDir = "sluice-data"
+	DefaultListen  = config.DefaultListen
+	DefaultHTTP    = config.DefaultHTTP
+	DefaultDataDir = config.DefaultDataDir
 	stopGrace      = 10 * time.Second
 	startTimeout   = 30 * time.Second
 )
@@ -27,15 +30,17 @@ var ErrOptions = errors.New("invalid options")
 
 // Options say how one replica runs.
 type Options struct {
-	Environment string // name of the deployment, part of every storage key
-	Replica     string // name of this replica, stable over restarts
-	DataDir     string // of the embedded etcd
-	Listen      string // gRPC address
-	HTTP        string // address of metrics and health; empty = none
-	AddressFile string // written with the addresses in force once requests are taken; empty = none
+	Environment string      // name of the deployment, part of every storage key
+	Replica     string      // name of this replica, stable over restarts
+	DataDir     string      // of the embedded etcd
+	Etcd        config.Etcd // an external etcd, if it names endpoints
+	Listen      string      // gRPC address
+	HTTP        string      // address of metrics and health; empty = none
+	AddressFile string      // written with the addresses in force once requests are taken; empty = none
 	// Catalog is put in force if the ledger holds another one or none; nil keeps the ledger's.
 	Catalog    *configv1.Catalog
 	Identities []server.Identity // empty = anybody who reaches the loopback address
+	TLS        *tls.Config       // of the gRPC edge; nil = plain text
 	Logger     *slog.Logger
 	Ready      func(Addresses) // called once requests are taken; nil = nobody asks
 	NoSync     bool            // leaves out fsync: for demos, a crash of the machine loses data
@@ -74,18 +79,36 @@ func (o *Options) complete() error {
 			problems = append(problems, fmt.Errorf("%w: --%s %q: want 1 to 64 of letters, digits, '.', '_' or '-'", ErrOptions, f.flag, f.value))
 		}
 	}
-	if len(o.Identities) == 0 && !loopback(o.Listen) {
+	if len(o.Identities) == 0 && !config.Loopback(o.Listen) {
 		problems = append(problems, fmt.Errorf("%w: --listen %s: without --identities only a loopback address is served", ErrOptions, o.Listen))
 	}
 	return errors.Join(problems...)
 }
 
-// loopback reports whether an address can be reached from this machine only.
-func loopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
+// FromConfig reads the files that a configuration names.
+func FromConfig(l *config.Loaded, logs io.Writer) (Options, error) {
+	o := Options{
+		Environment: l.Environment, Replica: l.Replica, DataDir: l.DataDir, Etcd: l.Etcd, Listen: l.Listen, HTTP: l.HTTP,
+		AddressFile: l.AddressFile, Logger: NewLogger(logs, l.LogLevel),
 	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	for _, w := range l.Warnings {
+		o.Logger.Warn("configuration", slog.String("warning", w))
+	}
+	var err error
+	if l.Catalog != "" {
+		data, err := os.ReadFile(l.Catalog)
+		if err != nil {
+			return o, fmt.Errorf("catalogue: %w", err)
+		}
+		if o.Catalog, _, err = catalogfile.Check(l.Catalog, data); err != nil {
+			return o, err //nolint:wrapcheck // its problems name the file
+		}
+	}
+	if l.Identities != "" {
+		if o.Identities, err = config.ReadIdentities(l.Identities); err != nil {
+			return o, err
+		}
+	}
+	o.TLS, err = l.TLS.Load(o.Logger)
+	return o, err
 }

@@ -9,12 +9,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/sluice-pay/sluice/cmd/internal/embedded"
 	"github.com/sluice-pay/sluice/cmd/internal/node"
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/monitor/etcdstore"
@@ -30,18 +28,18 @@ func Run(ctx context.Context, o Options) error {
 	}
 	starting, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	etcd, err := embedded.Start(starting, embedded.Options{Dir: filepath.Join(o.DataDir, "etcd"), Logger: o.Logger, NoSync: o.NoSync})
+	s, err := openStore(starting, &o)
 	if err != nil {
-		return fmt.Errorf("start the store: %w", err)
+		return err
 	}
-	r := &replica{o: o, etcd: etcd}
-	return errors.Join(r.run(ctx, starting), etcd.Close())
+	r := &replica{o: o, store: s}
+	return errors.Join(r.run(ctx, starting), s.close())
 }
 
 // replica is one replica while it runs.
 type replica struct {
 	o      Options
-	etcd   *embedded.Server
+	store  *store
 	ledger *etcdstore.Ledger
 	node   *node.Node
 	server *server.Server
@@ -49,12 +47,8 @@ type replica struct {
 
 func (r *replica) run(ctx, starting context.Context) error {
 	boot := uint64(time.Now().UnixNano())
-	var err error
-	r.ledger, err = etcdstore.Open(starting, r.etcd.Client(), etcdstore.Options{
-		Environment: r.o.Environment, Replica: r.o.Replica, Boot: boot, Logger: r.o.Logger,
-	})
-	if err != nil {
-		return fmt.Errorf("open the ledger: %w", err)
+	if err := r.open(starting, boot); err != nil {
+		return err
 	}
 	// The loops of the ledger outlive the requests, so that the last second can still be committed.
 	loops, stopLoops := context.WithCancel(context.WithoutCancel(ctx))
@@ -70,9 +64,23 @@ func (r *replica) run(ctx, starting context.Context) error {
 		stopLoops()
 		return errors.Join(err, g.Wait())
 	}
-	err = r.serve(ctx)
+	err := r.serve(ctx)
 	stopLoops()
 	return errors.Join(err, g.Wait())
+}
+
+// open opens the ledger; an external store may come up later than the replica.
+func (r *replica) open(starting context.Context, boot uint64) error {
+	err := insist(starting, r.o.Logger, func(ctx context.Context) (err error) {
+		r.ledger, err = etcdstore.Open(ctx, r.store.client, etcdstore.Options{
+			Environment: r.o.Environment, Replica: r.o.Replica, Boot: boot, Timeout: r.o.Etcd.Timeout, Logger: r.o.Logger,
+		})
+		return err //nolint:wrapcheck // below
+	})
+	if err != nil {
+		return fmt.Errorf("open the ledger in %s: %w", r.store.name, err)
+	}
+	return nil
 }
 
 // entry passes a change on to those who watch.
@@ -95,6 +103,7 @@ func (r *replica) serve(ctx context.Context) error {
 	r.server, err = server.New(server.Config{
 		Replica: r.o.Replica, Router: r.node.Router(), World: r.node, Orders: r.node, Journal: r.ledger, Counters: r.node.Counters(),
 		Clock: r.node, Logger: r.o.Logger, Control: r.node.Control().Counters, Identities: r.o.Identities, AllowAnonymous: len(r.o.Identities) == 0,
+		TLS: r.o.TLS,
 	}, nil)
 	if err != nil {
 		return err
@@ -112,7 +121,7 @@ func (r *replica) serve(ctx context.Context) error {
 			return errors.Join(fmt.Errorf("listen: %w", err), lis.Close())
 		}
 		at.HTTP = web.Addr().String()
-		edge := &http.Server{Handler: r.server.HTTP(), ReadHeaderTimeout: 5 * time.Second}
+		edge := server.NewHTTPServer(r.server.HTTP())
 		g.Go(func() error { return serveHTTP(edge, web) })
 		g.Go(func() error { <-gctx.Done(); return edge.Close() })
 	}
@@ -189,12 +198,13 @@ func untilNextSecond(now time.Time) time.Duration {
 	return now.Truncate(time.Second).Add(time.Second + time.Millisecond).Sub(now)
 }
 
-// guardStore ends the replica when its store fails: without it nothing can be decided durably, and a restart may help.
+// guardStore ends the replica when the store in the process fails: a restart may help. An external one comes back by itself,
+// and until then the table in force is served.
 func (r *replica) guardStore(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case err := <-r.etcd.Err():
+	case err := <-r.store.failed:
 		return fmt.Errorf("the store failed: %w", err)
 	}
 }
