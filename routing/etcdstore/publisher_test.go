@@ -1,0 +1,85 @@
+package etcdstore_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sluice-pay/sluice/routing"
+	"github.com/sluice-pay/sluice/routing/etcdstore"
+)
+
+// publish runs a publisher whose transactions may be held up. It returns the publisher and a leader's fence.
+func publish(t *testing.T, env string, kv clientv3.KV) (*etcdstore.Publisher, int64) {
+	t.Helper()
+	got, err := etcd.Put(t.Context(), "/sluice/"+env+"/leader", "r1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := etcdstore.NewPublisher(newWriter(t, kv, env), nil)
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { p.Run(ctx) })
+	t.Cleanup(func() { stop(); running.Wait() })
+	return p, got.Header.GetRevision()
+}
+
+// await waits until the stored snapshot has a stamp.
+func await(t *testing.T, env string, want routing.Stamp) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	events := etcd.Watch(ctx, "/sluice/"+env+"/snapshot/", clientv3.WithPrefix(), clientv3.WithCreatedNotify())
+	for range events {
+		found, err := etcdstore.Read(ctx, etcd, env)
+		if err == nil && routing.StampOf(found.Snapshot) == want {
+			return
+		}
+	}
+	t.Fatalf("waited in vain for %+v", want)
+}
+
+func stamp(revision int64, at time.Time) routing.Stamp {
+	return routing.Stamp{Revision: routing.Revision{Epoch: 1, Revision: revision}, Written: at}
+}
+
+func TestPublisher_NewestWinsAndNobodyWaits(t *testing.T) {
+	env, p := environment(), plan(t, "one")
+	hang, stuck := make(chan struct{}), make(chan struct{}, 100)
+	kv := &hooked{etcd, func() error {
+		stuck <- struct{}{}
+		<-hang
+		return nil
+	}}
+	publisher, leader := publish(t, env, kv)
+	publisher.Publish(table(p, 1, 1), written, leader)
+	<-stuck // etcd hangs
+	for revision := int64(2); revision <= 50; revision++ {
+		publisher.Publish(table(p, 1, revision), written, leader)
+	}
+	close(hang)
+	await(t, env, stamp(50, written))
+	if s := publisher.Stats(); s.Pushed > 2 || s.Failed != 0 {
+		t.Errorf("what was overtaken was stored too: %+v", s)
+	}
+}
+
+func TestPublisher_RenewsAndFollowsTheLead(t *testing.T) {
+	env, p := environment(), plan(t, "one")
+	publisher, leader := publish(t, env, etcd)
+	publisher.Publish(table(p, 1, 1), written, 0) // does not lead
+	publisher.Publish(table(p, 1, 2), written, leader)
+	await(t, env, stamp(2, written))
+	publisher.Publish(table(p, 1, 2), written.Add(etcdstore.RenewEvery-1), leader) // too early for a renewal
+	publisher.Publish(table(p, 1, 2), written.Add(etcdstore.RenewEvery), leader)
+	await(t, env, stamp(2, written.Add(etcdstore.RenewEvery)))
+	if s := publisher.Stats(); s.Pushed != 2 || s.Revision != 2 {
+		t.Errorf("%+v", s)
+	}
+	publisher.Publish(table(p, 1, 3), written, leader+1) // no longer leads, and does not know it yet
+	publisher.Publish(table(p, 1, 4), written, leader)
+	await(t, env, stamp(4, written))
+}
