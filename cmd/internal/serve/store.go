@@ -12,6 +12,8 @@ import (
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -25,6 +27,7 @@ const (
 	keepAliveTime    = 10 * time.Second
 	keepAliveTimeout = 3 * time.Second
 	dialTimeout      = 5 * time.Second
+	maxBackoff       = time.Second     // between attempts to connect; by default it grows to two minutes, and so would an outage
 	insistTimeout    = 5 * time.Second // of one attempt to reach a store at start
 	insistPause      = 500 * time.Millisecond
 )
@@ -68,6 +71,10 @@ func DialEtcd(e config.Etcd, logger *slog.Logger) (*clientv3.Client, error) {
 	c := clientv3.Config{
 		Endpoints: e.Endpoints, Username: e.Username, DialTimeout: dialTimeout,
 		DialKeepAliveTime: keepAliveTime, DialKeepAliveTimeout: keepAliveTimeout, PermitWithoutStream: true,
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: maxBackoff},
+			MinConnectTimeout: dialTimeout,
+		})},
 		Logger: embedded.NewLogger(logger),
 	}
 	var err error
