@@ -42,16 +42,16 @@ func (Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
 // Options say where Redis is and who asks. Address, Environment and Replica are required.
 type Options struct {
-	Address      string      // host:port, or the path of a Unix socket
-	Username     string      // empty = the default user
-	Password     Secret      // empty = none
-	TLS          *tls.Config // nil = plain text
-	Database     int         // 0 to 15, as Redis is configured
-	Environment  string      // first part of every key
-	Replica      string      // name of this replica
-	Boot         uint64      // greater at every start of the replica
+	Address      string        // host:port, or the path of a Unix socket
+	Username     string        // empty = the default user
+	Password     Secret        // empty = none
+	TLS          *tls.Config   // nil = plain text
+	Database     int           // 0 to 15, as Redis is configured
+	Environment  string        // first part of every key
+	Replica      string        // name of this replica
+	Boot         uint64        // greater at every start of the replica
 	Budget       time.Duration // of one operation; 0 = 50 ms
-	ClaimSeconds int64 // how long claims are kept, seconds; 0 = 3600. Longer than monitor.CountersOptions.ClaimWindow
+	ClaimSeconds int64         // how long claims are kept, seconds; 0 = 3600. Longer than monitor.CountersOptions.ClaimWindow
 }
 
 // check fills in defaults and says what is wrong.
