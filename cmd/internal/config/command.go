@@ -49,7 +49,7 @@ would be right, and the exit code is 1.`,
 				return err
 			}
 			l, err := Check(fileName, data)
-			if problems, ok := errors.AsType[Problems](err); ok {
+			if problems, ok := errors.AsType[Errors](err); ok {
 				for _, p := range problems {
 					fmt.Fprintln(cmd.ErrOrStderr(), p.Error())
 				}

@@ -70,6 +70,11 @@ func TestFile(t *testing.T) {
 	if l.Catalog != filepath.Join(dir, "catalog.yaml") || l.Identities != "/etc/sluice/identities.yaml" {
 		t.Errorf("paths: %s, %s", l.Catalog, l.Identities)
 	}
+	checkBlocks(t, l, dir)
+}
+
+func checkBlocks(t *testing.T, l *config.Loaded, dir string) {
+	t.Helper()
 	if want := (config.ServerTLS{Cert: dir + "/tls/server.pem", Key: dir + "/tls/server.key", ClientCA: dir + "/tls/clients.pem"}); l.TLS != want {
 		t.Errorf("tls: %+v", l.TLS)
 	}
@@ -154,9 +159,9 @@ func TestProblems(t *testing.T) {
 		want []string // each a place and a part of the message
 	}{
 		"all at once": {
-			text: "enviroment: x\nreplica: a b\nlisten: nowhere\nlog_level: loud\netcd:\n  endpoints: [a, 'b:0', 'ftp://c:1', 'https://u:p@d:1']\n  password: secret\n  timeout: 1h\n",
+			text: "environmnt: x\nreplica: a b\nlisten: nowhere\nlog_level: loud\netcd:\n  endpoints: [a, 'b:0', 'ftp://c:1', 'https://u:p@d:1']\n  password: secret\n  timeout: 1h\n",
 			want: []string{
-				":1:1: enviroment: unknown key; did you mean environment?", ":2:10: replica: \"a b\"", ":3:9: listen: \"nowhere\": want HOST:PORT",
+				":1:1: environmnt: unknown key; did you mean environment?", ":2:10: replica: \"a b\"", ":3:9: listen: \"nowhere\": want HOST:PORT",
 				":4:12: log_level", ":6:14: etcd.endpoints: \"a\"", ":6:14: etcd.endpoints: \"b:0\"", ":6:14: etcd.endpoints: \"ftp://c:1\"",
 				":6:14: etcd.endpoints: an address must not hold a user", ":7:3: etcd.password: secrets are never written here", ":8:12: etcd.timeout",
 			},
@@ -187,7 +192,7 @@ func TestProblems(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := load(t, tc.text, tc.env, tc.args...)
-			problems, ok := errors.AsType[config.Problems](err)
+			problems, ok := errors.AsType[config.Errors](err)
 			if !ok || !errors.Is(err, config.ErrConfig) {
 				t.Fatalf("got %v", err)
 			}
@@ -233,7 +238,7 @@ func FuzzCheck(f *testing.F) {
 			}
 			return
 		}
-		problems, ok := errors.AsType[config.Problems](err)
+		problems, ok := errors.AsType[config.Errors](err)
 		if !ok || len(problems) == 0 {
 			t.Fatalf("got %T", err)
 		}

@@ -29,11 +29,11 @@ type reader struct {
 	known    map[string]*setting
 	groups   []string // keys that hold others
 	values   map[string]given
-	problems Problems
+	problems Errors
 }
 
 // parseFile reads a configuration file. Relative paths in it start at its directory.
-func parseFile(name string, data []byte) (map[string]given, Problems) {
+func parseFile(name string, data []byte) (map[string]given, Errors) {
 	r := &reader{name: name, known: map[string]*setting{}, values: map[string]given{}}
 	list := settings()
 	for i := range list {
@@ -67,8 +67,8 @@ func parseFile(name string, data []byte) (map[string]given, Problems) {
 
 // syntax reports a file that is not YAML.
 func (r *reader) syntax(err error) {
-	p := Problem{Place: r.name, Message: err.Error(), line: 1, column: 1}
-	if e, ok := err.(interface { //nolint:errorlint // the parser does not wrap
+	p := Error{Place: r.name, Message: err.Error(), line: 1, column: 1}
+	if e, ok := err.(interface {
 		GetToken() *token.Token
 		GetMessage() string
 	}); ok && e.GetToken() != nil && e.GetToken().Position != nil {
@@ -97,7 +97,7 @@ func (r *reader) place(line, column int) string { return fmt.Sprintf("%s:%d:%d",
 
 func (r *reader) fail(node ast.Node, key, format string, args ...any) {
 	line, column := position(node)
-	r.problems = append(r.problems, Problem{
+	r.problems = append(r.problems, Error{
 		Place: r.place(line, column), Key: key, Message: fmt.Sprintf(format, args...), line: line, column: column,
 	})
 }

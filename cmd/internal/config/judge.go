@@ -11,12 +11,12 @@ import (
 type judge struct {
 	l        *Loaded
 	given    map[string]given // the value in force of each setting
-	problems Problems
+	problems Errors
 }
 
 func (j *judge) fail(key, format string, args ...any) {
 	g := j.given[key]
-	j.problems = append(j.problems, Problem{Place: g.place, Key: key, Message: fmt.Sprintf(format, args...), line: g.line, column: g.column})
+	j.problems = append(j.problems, Error{Place: g.place, Key: key, Message: fmt.Sprintf(format, args...), line: g.line, column: g.column})
 }
 
 func (j *judge) warn(format string, args ...any) {
@@ -29,10 +29,10 @@ func (j *judge) explicit(key string) bool {
 	return ok && !strings.HasPrefix(g.origin, "default")
 }
 
-// anyOf returns the first setting below a prefix that somebody set, except some.
-func (j *judge) anyOf(prefix string, except ...string) string {
+// anyOf returns the first setting below a prefix that somebody set.
+func (j *judge) anyOf(prefix string) string {
 	for _, key := range slices.Sorted(maps.Keys(j.given)) {
-		if strings.HasPrefix(key, prefix) && j.explicit(key) && !slices.Contains(except, key) {
+		if strings.HasPrefix(key, prefix) && j.explicit(key) {
 			return key
 		}
 	}
@@ -46,28 +46,35 @@ func (j *judge) together(sound bool) {
 	if key := "tls.client_ca"; j.explicit(key) && !j.explicit("tls.cert") {
 		j.fail(key, "is of use with tls.cert and tls.key only")
 	}
-	j.store("etcd", "endpoints", &c.Etcd.Endpoints, c.Etcd.TLS, "http", "https")
-	j.store("redis", "addresses", &c.Redis.Addresses, c.Redis.TLS, "redis", "rediss")
+	j.store(block{name: "etcd", list: "endpoints", plain: "http", secured: "https"}, c.Etcd.Endpoints, c.Etcd.TLS)
+	j.store(block{name: "redis", list: "addresses", plain: "redis", secured: "rediss"}, c.Redis.Addresses, c.Redis.TLS)
 	if c.Redis.Used() {
 		j.fail("redis.addresses", "Redis is not supported yet: remove the block; the exchange is in memory")
 	}
 	if c.Etcd.External() && j.explicit("data_dir") {
 		j.fail("data_dir", "is of the store in the process, but etcd.endpoints names an external one: keep one of the two")
 	}
-	if !sound {
-		return
-	}
-	if c.Identities == "" && !Loopback(c.Listen) {
-		j.fail("listen", "%q: without identities only a loopback address is served; name a file of them as identities", c.Listen)
-	}
-	if c.HTTP != "" && c.HTTP == c.Listen && !strings.HasSuffix(c.HTTP, ":0") {
-		j.fail("http", "%q: is the address of gRPC already; want another port", c.HTTP)
-	}
-	if !Loopback(c.Listen) && !c.TLS.On() {
-		j.warn("listen %s is reached from other machines without TLS: tokens travel in the clear; set tls.cert and tls.key", c.Listen)
+	if sound {
+		j.edges(c)
 	}
 	if c.Etcd.External() && !c.Redis.Used() {
 		j.warn("etcd is external, Redis is not used: each replica judges only the results reported to itself; run one replica, or name Redis")
+	}
+}
+
+// edges checks where requests are taken.
+func (j *judge) edges(c *Config) {
+	if c.HTTP != "" && c.HTTP == c.Listen && !strings.HasSuffix(c.HTTP, ":0") {
+		j.fail("http", "%q: is the address of gRPC already; want another port", c.HTTP)
+	}
+	if Loopback(c.Listen) {
+		return
+	}
+	if c.Identities == "" {
+		j.fail("listen", "%q: without identities only a loopback address is served; name a file of them as identities", c.Listen)
+	}
+	if !c.TLS.On() {
+		j.warn("listen %s is reached from other machines without TLS: tokens travel in the clear; set tls.cert and tls.key", c.Listen)
 	}
 }
 
@@ -80,55 +87,62 @@ func (j *judge) pair(a, b string) {
 	}
 }
 
+// block is the part of a configuration that says how a store is reached.
+type block struct{ name, list, plain, secured string }
+
 // store checks the block of a store and completes the schemes of its addresses.
-func (j *judge) store(block, list string, addresses *[]string, tls ClientTLS, plain, secured string) {
-	key := block + "." + list
-	j.pair(block+".tls.cert", block+".tls.key")
+func (j *judge) store(b block, addresses []string, tls ClientTLS) {
+	key := b.name + "." + b.list
+	j.pair(b.name+".tls.cert", b.name+".tls.key")
 	if _, named := j.given[key]; !named {
-		if other := j.anyOf(block + "."); other != "" {
+		if other := j.anyOf(b.name + "."); other != "" {
 			j.fail(other, "is of use with %s only, which names no address", key)
 		}
 		return
 	}
-	if j.explicit(block+".username") != j.explicit(block+".password_file") && block == "etcd" {
-		j.pair(block+".username", block+".password_file")
+	if b.name == "etcd" || j.explicit(b.name+".username") { // Redis has passwords without users
+		j.pair(b.name+".username", b.name+".password_file")
 	}
-	if j.explicit(block+".username") && !j.explicit(block+".password_file") && block == "redis" {
-		j.pair(block+".username", block+".password_file")
-	}
-	scheme, written := plain, ""
-	for _, a := range *addresses {
-		if s, _, ok := strings.Cut(a, "://"); ok {
-			if written != "" && s != written {
-				j.fail(key, "%s:// and %s:// are mixed: want one of them for all", written, s)
-			}
-			written = s
-		}
-	}
+	scheme := j.scheme(b, addresses)
 	switch {
-	case written != "":
-		scheme = written
-	case tls.Given():
-		scheme = secured
+	case scheme == "" && tls.Given():
+		scheme = b.secured
+	case scheme == "":
+		scheme = b.plain
+	case scheme == b.plain && tls.Given():
+		j.fail(key, "says %s://, but %s.tls is set: want %s://, or no scheme", b.plain, b.name, b.secured)
 	}
-	if tls.Given() && scheme == plain {
-		j.fail(key, "says %s://, but %s.tls is set: want %s://, or no scheme", plain, block, secured)
-	}
-	for i, a := range *addresses {
-		(*addresses)[i] = scheme + "://" + HostPort(a)
-		if scheme == plain && !Loopback(HostPort(a)) {
-			j.warn("%s %s is reached over plain text; set %s.tls", block, HostPort(a), block)
+	for i, a := range addresses {
+		addresses[i] = scheme + "://" + HostPort(a)
+		if scheme == b.plain && !Loopback(HostPort(a)) {
+			j.warn("%s %s is reached over plain text; set %s.tls", b.name, HostPort(a), b.name)
 		}
 	}
 }
 
+// scheme is the one that all addresses with a scheme have; empty if none has.
+func (j *judge) scheme(b block, addresses []string) string {
+	written := ""
+	for _, a := range addresses {
+		s, _, ok := strings.Cut(a, "://")
+		if !ok {
+			continue
+		}
+		if written != "" && s != written {
+			j.fail(b.name+"."+b.list, "%s:// and %s:// are mixed: want one of them for all", written, s)
+		}
+		written = s
+	}
+	return written
+}
+
 // secretsInEnvironment refuses secrets as values of variables.
-func secretsInEnvironment(env map[string]string) Problems {
-	var ps Problems
+func secretsInEnvironment(env map[string]string) Errors {
+	var ps Errors
 	for _, store := range []string{"ETCD", "REDIS"} {
 		variable := envPrefix + store + "_PASSWORD"
 		if _, ok := env[variable]; ok {
-			ps = append(ps, Problem{Place: "$" + variable, Message: "secrets are read from files only: set " + variable + "_FILE"})
+			ps = append(ps, Error{Place: "$" + variable, Message: "secrets are read from files only: set " + variable + "_FILE"})
 		}
 	}
 	return ps

@@ -51,12 +51,12 @@ func AddFlags(f *pflag.FlagSet) {
 	}
 }
 
-// Load reads the sources. The error is Problems, with all of them, or that of a file that cannot be read.
+// Load reads the sources. The error is Errors, with all of them, or that of a file that cannot be read.
 func Load(src Sources) (*Loaded, error) {
 	env := environment(src.Environ)
 	l := &Loaded{File: src.fileName(env)}
 	layers := []map[string]given{defaults()}
-	var problems Problems
+	var problems Errors
 	if l.File != "" {
 		data, err := os.ReadFile(l.File)
 		if err != nil {
@@ -68,13 +68,13 @@ func Load(src Sources) (*Loaded, error) {
 	return l.complete(src, env, layers, problems)
 }
 
-// Check judges the text of a configuration file alone, without environment and flags. The error is Problems.
+// Check judges the text of a configuration file alone, without environment and flags. The error is Errors.
 func Check(fileName string, data []byte) (*Loaded, error) {
 	values, problems := parseFile(fileName, data)
 	return (&Loaded{File: fileName}).complete(Sources{}, nil, []map[string]given{defaults(), values}, problems)
 }
 
-func (l *Loaded) complete(src Sources, env map[string]string, layers []map[string]given, problems Problems) (*Loaded, error) {
+func (l *Loaded) complete(src Sources, env map[string]string, layers []map[string]given, problems Errors) (*Loaded, error) {
 	layers = append(layers, fromEnvironment(env), fromFlags(src.Flags))
 	problems = append(problems, secretsInEnvironment(env)...)
 	l.Warnings = append(l.Warnings, unknownVariables(env)...)
@@ -104,14 +104,14 @@ func (l *Loaded) complete(src Sources, env map[string]string, layers []map[strin
 }
 
 // problemsOf makes a problem of each error that was joined.
-func problemsOf(key string, g given, err error) Problems {
+func problemsOf(key string, g given, err error) Errors {
 	errs := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only what errors.Join returned at the top
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		errs = joined.Unwrap()
 	}
-	var ps Problems
+	var ps Errors
 	for _, e := range errs {
-		ps = append(ps, Problem{Place: g.place, Key: key, Message: e.Error(), line: g.line, column: g.column})
+		ps = append(ps, Error{Place: g.place, Key: key, Message: e.Error(), line: g.line, column: g.column})
 	}
 	return ps
 }
@@ -187,7 +187,7 @@ func fromFlags(f *pflag.FlagSet) map[string]given {
 		}
 		g := given{place: "--" + s.flag(), origin: "--" + s.flag()}
 		if s.list {
-			g.values, _ = f.GetStringSlice(s.flag()) //nolint:errcheck // AddFlags made it one
+			g.values, _ = f.GetStringSlice(s.flag()) // AddFlags made it one
 		} else {
 			g.values = []string{f.Lookup(s.flag()).Value.String()}
 		}

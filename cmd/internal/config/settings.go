@@ -89,7 +89,9 @@ func storeSettings() []setting {
 	})
 	redis := []setting{{
 		key: "redis.addresses", usage: "addresses of Redis, HOST:PORT or redis:// and rediss:// URLs", list: true,
-		parse: func(c *Config, values []string) error { return addresses(&c.Redis.Addresses, values, "redis", "rediss") },
+		parse: func(c *Config, values []string) error {
+			return addresses(&c.Redis.Addresses, values, "redis", "rediss")
+		},
 	}}
 	redis = append(redis, accessSettings("redis", func(c *Config) access { return access{&c.Redis.TLS, &c.Redis.Username, &c.Redis.PasswordFile} })...)
 	redis = append(redis, setting{key: "redis.db", usage: "number of the Redis database, 0 to 1023", standard: "0", parse: redisDB})

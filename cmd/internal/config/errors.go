@@ -11,8 +11,8 @@ import (
 // ErrConfig is wrapped by every problem of a configuration.
 var ErrConfig = errors.New("invalid configuration")
 
-// Problem is one thing wrong with a configuration.
-type Problem struct {
+// Error is one thing wrong with a configuration.
+type Error struct {
 	// Place is where the value was given: FILE:LINE:COLUMN, $VARIABLE, --flag or "default".
 	Place string
 	// Key is the setting, such as etcd.tls.ca; empty for problems of a file as a whole.
@@ -24,7 +24,7 @@ type Problem struct {
 }
 
 // Error returns `place: key: message`.
-func (p Problem) Error() string {
+func (p Error) Error() string {
 	parts := []string{p.Message}
 	if p.Key != "" {
 		parts = append([]string{p.Key}, parts...)
@@ -36,13 +36,13 @@ func (p Problem) Error() string {
 }
 
 // Unwrap returns ErrConfig.
-func (Problem) Unwrap() error { return ErrConfig }
+func (Error) Unwrap() error { return ErrConfig }
 
-// Problems is everything wrong with a configuration: first what is wrong in the file, in its order.
-type Problems []Problem
+// Errors is everything wrong with a configuration: first what is wrong in the file, in its order.
+type Errors []Error
 
 // Error returns one problem a line, under a heading if there are several.
-func (ps Problems) Error() string {
+func (ps Errors) Error() string {
 	if len(ps) == 1 {
 		return ps[0].Error()
 	}
@@ -55,7 +55,7 @@ func (ps Problems) Error() string {
 }
 
 // Unwrap returns the problems, so that errors.As finds one of them.
-func (ps Problems) Unwrap() []error {
+func (ps Errors) Unwrap() []error {
 	list := make([]error, len(ps))
 	for i, p := range ps {
 		list[i] = p
@@ -64,17 +64,17 @@ func (ps Problems) Unwrap() []error {
 }
 
 // orNil sorts the problems and returns nil if there are none.
-func (ps Problems) orNil() error {
+func (ps Errors) orNil() error {
 	if len(ps) == 0 {
 		return nil
 	}
-	outside := func(p Problem) int { // what is not in the file comes after it
+	outside := func(p Error) int { // what is not in the file comes after it
 		if p.line == 0 {
 			return 1
 		}
 		return 0
 	}
-	slices.SortStableFunc(ps, func(a, b Problem) int {
+	slices.SortStableFunc(ps, func(a, b Error) int {
 		return cmp.Or(cmp.Compare(outside(a), outside(b)), cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column))
 	})
 	return slices.Compact(ps)
