@@ -81,6 +81,7 @@ type Config struct {
 	Clock    Clock
 	Logger   *slog.Logger
 
+	Environment    string                         // name of the deployment, told in snapshots; empty = DefaultEnvironment
 	Identities     []Identity                     // who may call
 	Control        func() monitor.ControlCounters // figures of monitor's Control; nil = not exported
 	AllowAnonymous bool                           // callers without a token may do everything; for a loopback address only
@@ -91,7 +92,13 @@ type Config struct {
 	Heartbeat      time.Duration                  // between heartbeats of a quiet watch; 0 = 10 s
 }
 
+// DefaultEnvironment is the name of a deployment that was given none.
+const DefaultEnvironment = "default"
+
 func (c Config) withDefaults() Config {
+	if c.Environment == "" {
+		c.Environment = DefaultEnvironment
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}

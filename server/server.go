@@ -39,6 +39,8 @@ type Server struct {
 	stopping atomic.Bool
 	refresh  sync.Mutex
 	serving  bool // as health watchers were told; guarded by refresh
+
+	snapshots snapshotSignal
 }
 
 // New returns a server that listens nowhere yet. Metrics may be nil.
@@ -125,8 +127,10 @@ func (s *Server) Ready() bool {
 	return !s.stopping.Load() && s.cfg.Router.Table() != nil && s.cfg.World.Sight() != nil
 }
 
-// Refresh tells health watchers whether the server is ready; call it after a table was put in force. It is cheap.
+// Refresh tells those who watch the snapshot of a new table, and health watchers whether the server is ready; call it after a
+// table was put in force. It is cheap.
 func (s *Server) Refresh() {
+	s.snapshots.look(s.cfg.World.Sight())
 	s.refresh.Lock()
 	defer s.refresh.Unlock()
 	ready := s.Ready()

@@ -51,6 +51,10 @@ func errorRows() []errorRow {
 		{name: "routing.ErrAmbiguousPreviousAttempt", err: routing.ErrAmbiguousPreviousAttempt, code: precondition, reason: sluicev1.ErrorReason_ERROR_REASON_AMBIGUOUS_PREVIOUS_ATTEMPT},
 		{name: "routing.ErrFinalPreviousAttempt", err: routing.ErrFinalPreviousAttempt, code: precondition, reason: sluicev1.ErrorReason_ERROR_REASON_FINAL_PREVIOUS_ATTEMPT},
 		{name: "routing.ErrRefused", err: routing.ErrRefused, code: away, reason: sluicev1.ErrorReason_ERROR_REASON_NO_USABLE_CHANNEL},
+		{name: "routing.ErrSnapshotDamaged", err: routing.ErrSnapshotDamaged, code: codes.Internal, reason: internal, hide: true},
+		{name: "routing.ErrSnapshotForeign", err: routing.ErrSnapshotForeign, code: codes.Internal, reason: internal, hide: true},
+		{name: "routing.ErrSnapshotFeatures", err: routing.ErrSnapshotFeatures, code: codes.Internal, reason: internal, hide: true},
+		{name: "routing.ErrSnapshotBase", err: routing.ErrSnapshotBase, code: codes.Internal, reason: internal, hide: true},
 		{name: "routing.ErrCatalog", err: routing.ErrCatalog, code: invalidArg, reason: catalog, field: "catalog"},
 
 		{name: "monitor.ErrStaleEtag", err: monitor.ErrStaleEtag, code: codes.Aborted, reason: sluicev1.ErrorReason_ERROR_REASON_STALE_ETAG},

@@ -15,16 +15,6 @@ func (r *routingService) StreamResults(grpc.BidiStreamingServer[sluicev1.StreamR
 	return notBuilt("StreamResults (use ReportResults)")
 }
 
-// GetSnapshot is not built yet.
-func (r *routingService) GetSnapshot(context.Context, *sluicev1.GetSnapshotRequest) (*sluicev1.GetSnapshotResponse, error) {
-	return nil, notBuilt("GetSnapshot")
-}
-
-// WatchSnapshot is not built yet.
-func (r *routingService) WatchSnapshot(*sluicev1.WatchSnapshotRequest, grpc.ServerStreamingServer[sluicev1.WatchSnapshotResponse]) error {
-	return notBuilt("WatchSnapshot")
-}
-
 // QuerySeries is not built yet.
 func (c *channelService) QuerySeries(context.Context, *sluicev1.QuerySeriesRequest) (*sluicev1.QuerySeriesResponse, error) {
 	return nil, notBuilt("QuerySeries")

@@ -87,6 +87,9 @@ const (
 	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 27
 	// DEADLINE_EXCEEDED: the payment's deadline has passed.
 	ErrorReason_ERROR_REASON_PAYMENT_EXPIRED ErrorReason = 28
+	// UNAVAILABLE: the client's snapshot is newer than this replica's table; ask
+	// another replica, or again later. Nobody is sent back in time.
+	ErrorReason_ERROR_REASON_SNAPSHOT_BEHIND ErrorReason = 29
 )
 
 // Enum value maps for ErrorReason.
@@ -121,6 +124,7 @@ var (
 		26: "ERROR_REASON_INVALID_CATALOG",
 		27: "ERROR_REASON_REQUEST_ID_REUSED",
 		28: "ERROR_REASON_PAYMENT_EXPIRED",
+		29: "ERROR_REASON_SNAPSHOT_BEHIND",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                0,
@@ -152,6 +156,7 @@ var (
 		"ERROR_REASON_INVALID_CATALOG":            26,
 		"ERROR_REASON_REQUEST_ID_REUSED":          27,
 		"ERROR_REASON_PAYMENT_EXPIRED":            28,
+		"ERROR_REASON_SNAPSHOT_BEHIND":            29,
 	}
 )
 
@@ -377,7 +382,7 @@ const file_sluice_v1_errors_proto_rawDesc = "" +
 	"attempt_id\x18\x03 \x01(\tR\tattemptId\x123\n" +
 	"\aoutcome\x18\x04 \x01(\x0e2\x19.sluice.config.v1.OutcomeR\aoutcome\x12\x19\n" +
 	"\braw_code\x18\x05 \x01(\tR\arawCode\x12\x16\n" +
-	"\x06advice\x18\x06 \x01(\tR\x06advice*\xec\a\n" +
+	"\x06advice\x18\x06 \x01(\tR\x06advice*\x8e\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ERROR_REASON_ALREADY_PAID\x10\x01\x12+\n" +
@@ -408,7 +413,8 @@ const file_sluice_v1_errors_proto_rawDesc = "" +
 	" ERROR_REASON_REQUEST_WAS_WRITTEN\x10\x19\x12 \n" +
 	"\x1cERROR_REASON_INVALID_CATALOG\x10\x1a\x12\"\n" +
 	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x1b\x12 \n" +
-	"\x1cERROR_REASON_PAYMENT_EXPIRED\x10\x1cB5Z3github.com/sluice-pay/sluice/api/sluice/v1;sluicev1b\x06proto3"
+	"\x1cERROR_REASON_PAYMENT_EXPIRED\x10\x1c\x12 \n" +
+	"\x1cERROR_REASON_SNAPSHOT_BEHIND\x10\x1dB5Z3github.com/sluice-pay/sluice/api/sluice/v1;sluicev1b\x06proto3"
 
 var (
 	file_sluice_v1_errors_proto_rawDescOnce sync.Once
