@@ -62,6 +62,8 @@ func (n *Node) look(ctx context.Context, now time.Time) error {
 		next.View, next.Fleet, next.Confirmed = view, n.fleet(now), at
 		n.sight.Store(&next)
 	}
+	sight := n.sight.Load()
+	n.cfg.OnTable(sight.Table, sight.Confirmed, view.Leader)
 	return n.tell(ctx, view)
 }
 

@@ -29,6 +29,9 @@ type Config struct {
 	Grace    int64                      // seconds a closed second waits for other replicas' rows; 0 with one replica
 	OnEntry  func(monitor.JournalEntry) // told every journal entry, by whomever, in order; may be nil
 	OnAlert  func(statemachine.Alert)   // told alerts that belong to no change; may be nil
+	// OnTable is offered the table in force after every look at the ledger, with when that confirmed it and the CreateRevision
+	// of this replica's leader key, 0 = it does not lead. It must not wait; may be nil.
+	OnTable func(table *routing.Table, confirmed time.Time, leader int64)
 }
 
 // Node is one replica. Route and reports need no lock of its; Tick, Refresh and orders wait for one another.
@@ -59,6 +62,9 @@ type Node struct {
 func New(cfg Config) *Node {
 	if cfg.OnEntry == nil {
 		cfg.OnEntry = func(monitor.JournalEntry) {}
+	}
+	if cfg.OnTable == nil {
+		cfg.OnTable = func(*routing.Table, time.Time, int64) {}
 	}
 	if cfg.OnAlert == nil {
 		cfg.OnAlert = func(statemachine.Alert) {}
