@@ -104,14 +104,14 @@ func domains(chosen []statemachine.Verdict, seen Tallies, f *statemachine.Fleet)
 	return append(rest, *best)
 }
 
-// domainsRelapse reports whether a channel that fails lies in a failure domain on its way back: unless another channel of
-// the domain is calm, that is the domain's relapse, which its own step tells.
+// domainsRelapse reports whether what fails lies in a failure domain on its way back: unless it goes on failing while
+// another channel of the domain is calm, that is the domain's fault, which its own step tells.
 func domainsRelapse(v statemachine.Verdict, seen Tallies, f *statemachine.Fleet) bool {
 	d := closedDomain(v.Scope.Channel, f)
-	if d == "" || v.Scope.Kind != statemachine.ScopeChannel {
+	if d == "" || v.Kind == statemachine.Recovered {
 		return false
 	}
-	return !slices.ContainsFunc(membersOf(d, f), func(c string) bool {
+	return !sickens(v.Scope, v.Evidence.To, false, seen, f) || !slices.ContainsFunc(membersOf(d, f), func(c string) bool {
 		return c != v.Scope.Channel && calm(statemachine.ChannelScope(c), v.Evidence.From, v.Evidence.To, seen, f)
 	})
 }
@@ -161,7 +161,7 @@ func domainVerdict(domain string, members []string, failing map[string]bool, cho
 		n, bad := t.Weighted()
 		why := "explained by " + scope.String()
 		switch {
-		case failing[c], closedLately(item, f):
+		case failing[c], closedLately(item, f), sickens(item, to, false, seen, f):
 			sick++
 		case calm(item, from, to, seen, f):
 			return statemachine.Verdict{}, false

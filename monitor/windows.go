@@ -22,6 +22,9 @@ const WindowsDetector = "windows"
 // It keeps no baseline.
 type Windows struct{ history *History }
 
+// overSamples is how many good results in a row show that failures have ended: fewer come by chance while half fail.
+const overSamples = 4
+
 // NewWindows returns a detector with empty windows.
 func NewWindows() *Windows { return &Windows{history: NewHistory()} }
 
@@ -96,11 +99,14 @@ func (w *Windows) rate(item statemachine.Scope, p statemachine.Policy) (statemac
 		e.MinSamples = p.MinSamples
 		if e.Answered >= p.MinSamples && e.Answered > 0 {
 			if e.Rule, e.Threshold = RuleRate, p.FailureRate; !judged && e.Rate >= p.FailureRate {
+				if w.over(item, length, p.FailureRate) {
+					return e, statemachine.VerdictNone
+				}
 				return e, statemachine.Failing
 			}
 			judged = true // a wider window would only add older seconds
 			if e.Rule, e.Threshold = RuleMild, p.MildRate; mild(e) {
-				if w.rising(item, p) {
+				if w.rising(item, p) || w.over(item, length, p.MildRate) {
 					return e, statemachine.VerdictNone
 				}
 				return e, statemachine.MildlyFailing
@@ -113,6 +119,15 @@ func (w *Windows) rate(item statemachine.Scope, p statemachine.Policy) (statemac
 			return e, statemachine.VerdictNone
 		}
 	}
+}
+
+// over reports whether the failures of a window have ended within it: its newest quarter holds results, and fails at less
+// than half the rate that would be a fault. Acting then would punish what is well again.
+func (w *Windows) over(item statemachine.Scope, length int64, rate float64) bool {
+	to := w.history.Now()
+	t := w.history.Over(item, to-max(1, length/4)+1, to)
+	answered, bad := t.Weighted()
+	return answered >= overSamples && bad < answered*rate/2
 }
 
 // rising reports whether the newer half of the window fails the rate rule: a fault that has just begun passes through the

@@ -38,6 +38,8 @@ func TestWindowsRules(t *testing.T) {
 		want    string // kind and rule at the last second
 	}{
 		{"calm", repeat(30, sec{10, 0, 0}), nil, ""},
+		{"a fault that is over is not cut late", append(repeat(8, sec{0, 2, 0}), repeat(4, sec{2, 0, 0})...), nil, ""},
+		{"nor its mild trace", append(repeat(10, sec{6, 4, 0}), repeat(4, sec{8, 0, 0})...), nil, ""},
 		{"a fault that has just begun is not mild", append(repeat(10, sec{10, 0, 0}), repeat(5, sec{4, 6, 0})...), nil, ""},
 		{"a fault that stays mild is", append(repeat(10, sec{10, 0, 0}), repeat(9, sec{6, 4, 0})...), nil, "mildly-failing mild"},
 		{"half fails", repeat(10, sec{5, 5, 0}), nil, "failing rate"},

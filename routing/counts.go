@@ -191,7 +191,8 @@ func (r *Router) drainGates(current *live) []statemachine.GateCount {
 		}
 	}
 	for k, g := range r.gates {
-		would, done := g.wouldBe.Load(), g.done.Load()
+		done := g.done.Load() // before wouldBe, which is raised first: what was sent is never shown without what allowed it
+		would := g.wouldBe.Load()
 		n, s := would-g.drainedWouldBe, done-g.drainedDone
 		g.drainedWouldBe, g.drainedDone = would, done
 		if n == 0 && s == 0 {

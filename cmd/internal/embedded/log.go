@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -38,10 +39,15 @@ func (c *core) With(fields []zapcore.Field) zapcore.Core {
 
 // Check implements zapcore.Core.
 func (c *core) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(e.Level) {
+	if c.Enabled(e.Level) && !beside(e.Message) {
 		return checked.AddCore(e, c)
 	}
 	return checked
+}
+
+// beside reports whether a warning is about listeners and logins, which a server without a socket does not have.
+func beside(message string) bool {
+	return strings.HasPrefix(message, "simple token is not") || strings.HasPrefix(message, "Running http and grpc server on single port")
 }
 
 // Write implements zapcore.Core.

@@ -29,10 +29,25 @@ type Config struct {
 	Grace    int64                      // seconds a closed second waits for other replicas' rows; 0 with one replica
 	OnEntry  func(monitor.JournalEntry) // told every journal entry, by whomever, in order; may be nil
 	OnAlert  func(statemachine.Alert)   // told alerts that belong to no change; may be nil
+	Figures  Figures                    // told what is counted for people; may be nil
 	// OnTable is offered the table in force after every look at the ledger, with when that confirmed it and the CreateRevision
 	// of this replica's leader key, 0 = it does not lead. It must not wait; may be nil.
 	OnTable func(table *routing.Table, confirmed time.Time, leader int64)
 }
+
+// Figures take what people are shown in metrics; *server.Metrics is one.
+type Figures interface {
+	AddRouter(sent []statemachine.SentCount) // decisions given out in a second
+	Ruling(r statemachine.Ruling)            // what a guard said
+	Violation(invariant int)                 // of an invariant, by its number
+}
+
+// noFigures is for nodes that nobody measures.
+type noFigures struct{}
+
+func (noFigures) AddRouter([]statemachine.SentCount) {}
+func (noFigures) Ruling(statemachine.Ruling)         {}
+func (noFigures) Violation(int)                      {}
 
 // Node is one replica. Route and reports need no lock of its; Tick, Refresh and orders wait for one another.
 type Node struct {
@@ -56,6 +71,7 @@ type Node struct {
 	minute  minute // sums of the last minute
 	steps   map[statemachine.Scope]statemachine.StepEvidence
 	grants  []monitor.Grant // probe tokens that are valid now
+	gates   map[statemachine.Scope]gateTotal
 }
 
 // New returns a node that knows nothing yet: Start reads the ledger.
@@ -69,8 +85,11 @@ func New(cfg Config) *Node {
 	if cfg.OnAlert == nil {
 		cfg.OnAlert = func(statemachine.Alert) {}
 	}
+	if cfg.Figures == nil {
+		cfg.Figures = noFigures{}
+	}
 	n := &Node{
-		cfg: cfg, router: routing.NewRouter(), counters: monitor.NewCounters(monitor.CountersOptions{}),
+		cfg: cfg, gates: map[statemachine.Scope]gateTotal{}, router: routing.NewRouter(), counters: monitor.NewCounters(monitor.CountersOptions{}),
 		control: monitor.NewControl(cfg.Ledger, cfg.Replica), pipeline: monitor.NewPipeline(monitor.NewWindows()),
 	}
 	n.ingest = server.NewIngest(n.router, n.counters)

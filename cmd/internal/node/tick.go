@@ -58,6 +58,8 @@ func (n *Node) publish(ctx context.Context, last int64) error {
 	}
 	drained := n.router.Drain(last)
 	n.counters.AddRouter(last, drained.Lanes, drained.Gates, drained.Sent)
+	n.cfg.Figures.AddRouter(drained.Sent)
+	n.overshot(drained.Gates)
 	closed := n.counters.Close(last)
 	var errs []error
 	for s := max(n.closed+1, last-catchUp); s <= last; s++ {
@@ -137,12 +139,52 @@ func (n *Node) grant(rows []*monitor.Row, second int64, fleet *statemachine.Flee
 	}
 }
 
-// warn logs what a person should know of a Submit.
+// The invariants that a running replica can see broken, by their numbers.
+const (
+	cutsWithEvidence = 4
+	rampsInShare     = 5
+	reportsBalanced  = 8
+)
+
+// gateTotal is what was counted at a scope's gate since its step began.
+type gateTotal struct {
+	generation    uint64
+	step          uint32
+	wouldBe, sent uint64
+}
+
+// overshot checks that no ramp was sent more than its share of what came by in its step.
+func (n *Node) overshot(gates []statemachine.GateCount) {
+	table := n.router.Table()
+	for _, g := range gates {
+		t := n.gates[g.Scope]
+		if t.generation != g.Generation || t.step != g.Step {
+			t = gateTotal{generation: g.Generation, step: g.Step}
+		}
+		t.wouldBe, t.sent = t.wouldBe+uint64(g.WouldBe), t.sent+uint64(g.Sent)
+		n.gates[g.Scope] = t
+		st := table.State(g.Scope)
+		phase, share := st.Effective()
+		if phase == statemachine.Ramping && st.Generation == t.generation && st.Step == t.step && float64(t.sent) > share.Fraction()*float64(t.wouldBe) {
+			n.cfg.Figures.Violation(rampsInShare)
+			n.cfg.Logger.Error("a ramp was sent more than its share", slog.String("scope", g.Scope.String()))
+		}
+	}
+}
+
+// warn counts and logs what a person should know of a Submit.
 func (n *Node) warn(r *monitor.Result) {
+	for _, ruling := range r.Rulings {
+		n.cfg.Figures.Ruling(ruling.Ruling)
+	}
+	if !n.counters.Books().Balanced() {
+		n.cfg.Figures.Violation(reportsBalanced)
+	}
 	for _, in := range r.Dropped {
 		n.cfg.Logger.Error("a change was given up after five attempts", slog.String("scope", in.Scope.String()))
 	}
 	for _, s := range r.Unfounded {
+		n.cfg.Figures.Violation(cutsWithEvidence)
 		n.cfg.Logger.Error("a cut without evidence was withheld", slog.String("scope", s.String()))
 	}
 }
