@@ -22,8 +22,8 @@ const upChannel, icbcScope = "unionpay-api", "unionpay-api/QUICKPAY:ICBC:DEBIT"
 var expectations = map[string]expectation{
 	"healthy-hour":                          {},
 	"one-bank-down-on-a-cross-card-channel": {cuts: []string{icbcScope}, detected: 30, recovered: 180, moved: 0.03, check: othersUnharmed},
-	"channel-hard-down":                     {cuts: []string{upChannel}, detected: 15, recovered: 240, moved: 0.08},
-	"channel-down-by-raw-code":              {cuts: []string{upChannel}, detected: 15, recovered: 240, moved: 0.08},
+	"channel-hard-down":                     {cuts: []string{upChannel}, detected: 15, recovered: 180, moved: 0.05},
+	"channel-down-by-raw-code":              {cuts: []string{upChannel}, detected: 15, recovered: 180, moved: 0.05},
 	"bank-down-everywhere":                  {alerts: []string{"BANK_DOWN"}},
 	"our-own-network":                       {alerts: []string{"COMMON_MODE"}},
 	"decline-burst":                         {},
@@ -31,11 +31,13 @@ var expectations = map[string]expectation{
 	"last-usable-channel":                   {alerts: []string{"ORDER_REFUSED"}},
 	"flapping":                              {cuts: []string{upChannel}, detected: 30, recovered: 900, moved: 0.6},
 	"one-account-failing":                   {cuts: []string{"unionpay-api/account=up-2"}, detected: 30, recovered: 180, moved: 0.05},
-	"duplicate-and-late-reports":            {cuts: []string{upChannel}, detected: 30, recovered: 420, moved: 0.1},
+	"duplicate-and-late-reports":            {cuts: []string{upChannel}, detected: 30, recovered: 300, moved: 0.1},
 	"payer-in-anger":                        {},
 	"sick-gateway":                          {},
 	"hanging":                               {cuts: []string{upChannel}, detected: 30, recovered: 300, moved: 0.1},
 	"moving-baselines":                      {},
+	"two-at-once":                           {cuts: []string{"unionpay-api/QUICKPAY:CCB:DEBIT", "cardlink"}, detected: 30, recovered: 240, moved: 0.05},
+	"shared-failure-domain":                 {cuts: []string{"domain=unionpay-network"}, detected: 15, recovered: 120, moved: 0.05},
 	"three-replicas-one-killed":             {cuts: []string{upChannel}, detected: 30, recovered: 300, moved: 0.1},
 }
 
