@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -12,8 +13,10 @@ import (
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
-// claimChunk is how many claims go into one operation: a few milliseconds.
-const claimChunk = 1000
+const (
+	claimChunk = 1000 // claims in one operation: a few milliseconds
+	claimLanes = 2
+)
 
 // takeScript takes a claim over whose row was not published, and fences that row. It returns nil, or the value that
 // holds the claim if it cannot be taken. KEYS: the claim, what is known of the holder's second. ARGV: the value it
@@ -61,16 +64,13 @@ func (s *Store) Claim(ctx context.Context, second, now int64, claims []monitor.C
 	if len(claims) == 0 {
 		return nil, nil
 	}
-	c := &claiming{
-		Store: s, second: second, now: now, claims: claims, walks: make([]monitor.ClaimWalk, len(claims)),
-		published: map[rowName]bool{},
-	}
+	c := &claiming{Store: s, second: second, now: now, claims: claims, walks: make([]monitor.ClaimWalk, len(claims))}
 	for i := range claims {
 		c.walks[i] = monitor.Walk(claims[i])
 	}
 	err := c.prepare(ctx)
-	for from := 0; from < len(claims) && err == nil; from += claimChunk {
-		err = c.chunk(ctx, from, min(from+claimChunk, len(claims)))
+	if err == nil {
+		err = c.all(ctx)
 	}
 	answers := make([]monitor.ClaimAnswer, len(claims))
 	for i := range c.walks {
@@ -79,7 +79,7 @@ func (s *Store) Claim(ctx context.Context, second, now int64, claims []monitor.C
 		}
 		answers[i] = c.answer(i)
 	}
-	if err = errors.Join(err, c.damaged); err != nil {
+	if err != nil {
 		return answers, fmt.Errorf("claim attempts of second %d: %w", second, err)
 	}
 	return answers, nil
@@ -130,29 +130,57 @@ func replied(err error) error {
 	return err
 }
 
-// chunk brings claims [from, to) to their end: each pass moves those under way to their next slot.
-func (c *claiming) chunk(ctx context.Context, from, to int) error {
-	active := make([]int, 0, to-from)
-	for i := from; i < to; i++ {
-		active = append(active, i)
+// all brings every claim to its end, in claimLanes at a time: while Redis works for one, the next is written. All claims of
+// an attempt go in one lane, in their order.
+func (c *claiming) all(ctx context.Context) error {
+	var lanes [claimLanes][]int
+	for i := range c.claims {
+		lane := 0
+		if len(c.claims) > claimChunk {
+			lane = int(c.claims[i].Attempt % claimLanes) //nolint:gosec // small
+		}
+		lanes[lane] = append(lanes[lane], i)
 	}
-	for len(active) > 0 {
-		others, err := c.set(ctx, active)
-		if err == nil {
-			err = c.contest(ctx, others)
+	var errs [claimLanes]error
+	var wait sync.WaitGroup
+	for n, lane := range lanes {
+		if len(lane) > 0 {
+			own := *c
+			wait.Go(func() { errs[n] = own.lane(ctx, lane) })
 		}
-		if err != nil {
-			return err
-		}
-		left := active[:0]
-		for _, i := range active {
-			if !c.walks[i].Done {
-				left = append(left, i)
+	}
+	wait.Wait()
+	return errors.Join(errs[:]...)
+}
+
+// lane brings claims to their end, a chunk after the other, and each in as many passes as it needs slots.
+func (c *claiming) lane(ctx context.Context, lane []int) error {
+	c.published = map[rowName]bool{}
+	for len(lane) > 0 {
+		n := min(claimChunk, len(lane))
+		for active := lane[:n]; len(active) > 0; active = c.open(active) {
+			others, err := c.set(ctx, active)
+			if err == nil {
+				err = c.contest(ctx, others)
+			}
+			if err != nil {
+				return err
 			}
 		}
-		active = left
+		lane = lane[n:]
 	}
-	return nil
+	return c.damaged
+}
+
+// open returns the claims that are still under way, in the memory of what it is given.
+func (c *claiming) open(active []int) []int {
+	left := active[:0]
+	for _, i := range active {
+		if !c.walks[i].Done {
+			left = append(left, i)
+		}
+	}
+	return left
 }
 
 // set tries the slots of claims in one pipeline and returns those that other replicas hold.
