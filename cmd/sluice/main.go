@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-pay/sluice/cmd/internal/cli"
 	"github.com/sluice-pay/sluice/cmd/internal/config"
 	"github.com/sluice-pay/sluice/cmd/internal/demo"
+	"github.com/sluice-pay/sluice/cmd/internal/doctor"
 	"github.com/sluice-pay/sluice/cmd/internal/serve"
 	"github.com/sluice-pay/sluice/cmd/internal/simulate"
 )
@@ -39,5 +40,5 @@ func run() int {
 
 // commands are those that are more than a client of the API.
 func commands() []*cobra.Command {
-	return []*cobra.Command{serve.NewCommand(), config.NewCommand(), demo.NewCommand(), simulate.NewCommand()}
+	return []*cobra.Command{serve.NewCommand(), config.NewCommand(), doctor.NewCommand(), demo.NewCommand(), simulate.NewCommand()}
 }

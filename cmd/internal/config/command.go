@@ -90,7 +90,7 @@ func (l *Loaded) summary() string {
 		parts = append(parts, "etcd in the process at "+l.DataDir)
 	}
 	if l.Redis.Used() {
-		parts = append(parts, "Redis at "+strings.Join(l.Redis.Addresses, ", "))
+		parts = append(parts, "Redis at "+l.Redis.Address)
 	} else {
 		parts = append(parts, "exchange in memory")
 	}

@@ -64,9 +64,9 @@ func (e *Etcd) External() bool { return len(e.Endpoints) > 0 }
 // Secure reports whether it is reached over TLS.
 func (e *Etcd) Secure() bool { return e.External() && secure(e.Endpoints[0]) }
 
-// Redis says how Redis is reached; without addresses the exchange is in memory.
+// Redis says how Redis is reached; without an address the exchange is in memory.
 type Redis struct {
-	Addresses    []string // redis://host:port or rediss://host:port
+	Address      string // redis://host:port or rediss://host:port
 	TLS          ClientTLS
 	Username     string
 	PasswordFile string
@@ -74,7 +74,7 @@ type Redis struct {
 }
 
 // Used reports whether a Redis is configured.
-func (r *Redis) Used() bool { return len(r.Addresses) > 0 }
+func (r *Redis) Used() bool { return r.Address != "" }
 
 // Secure reports whether it is reached over TLS.
-func (r *Redis) Secure() bool { return r.Used() && secure(r.Addresses[0]) }
+func (r *Redis) Secure() bool { return secure(r.Address) }

@@ -188,7 +188,7 @@ func TestProblems(t *testing.T) {
 		"secret in a variable":    {env: []string{"SLUICE_ETCD_PASSWORD=x"}, want: []string{"$SLUICE_ETCD_PASSWORD: secrets are read from files only"}},
 		"bad variable":            {env: []string{"SLUICE_LISTEN=x"}, want: []string{"$SLUICE_LISTEN: listen: \"x\": want HOST:PORT"}},
 		"bad flag, overridden":    {text: "log_level: x\n", args: []string{"--log-level", "info"}, want: []string{":1:12: log_level: \"x\""}},
-		"redis values":            {text: "redis: {addresses: ['127.0.0.1:6379'], db: -1}\n", want: []string{"redis.db: \"-1\": want a whole number"}},
+		"redis values":            {text: "redis: {address: '127.0.0.1:6379', db: -1}\n", want: []string{"redis.db: \"-1\": want a whole number"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := load(t, tc.text, tc.env, tc.args...)
@@ -228,7 +228,7 @@ func TestWarnings(t *testing.T) {
 func FuzzCheck(f *testing.F) {
 	f.Add([]byte(full))
 	f.Add([]byte("etcd: {endpoints: [&a b, *a]}\n? [x]\n: y\n"))
-	f.Add([]byte("tls:\n - a\nredis: !!map {addresses: |\n  x}\n"))
+	f.Add([]byte("tls:\n - a\nredis: !!map {address: |\n  x}\n"))
 	f.Add([]byte("\xef\xbb\xbfreplica: x\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l, err := config.Check("f.yaml", data)

@@ -210,7 +210,7 @@ func (r *reader) scalar(key string, node ast.Node) (string, bool) {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
 		r.fail(node, key, "anchors, aliases and tags are not read here: write the value")
 	default:
-		r.fail(node, key, "want a plain value")
+		r.fail(node, key, "want a plain value; quotes help where one holds a colon")
 	}
 	return "", false
 }

@@ -46,10 +46,14 @@ func (j *judge) together(sound bool) {
 	if key := "tls.client_ca"; j.explicit(key) && !j.explicit("tls.cert") {
 		j.fail(key, "is of use with tls.cert and tls.key only")
 	}
-	j.store(block{name: "etcd", list: "endpoints", plain: "http", secured: "https"}, c.Etcd.Endpoints, c.Etcd.TLS)
-	j.store(block{name: "redis", list: "addresses", plain: "redis", secured: "rediss"}, c.Redis.Addresses, c.Redis.TLS)
+	j.store(block{name: "etcd", key: "etcd.endpoints", plain: "http", secured: "https"}, c.Etcd.Endpoints, c.Etcd.TLS)
+	redis := []string{c.Redis.Address}
+	j.store(block{name: "redis", key: "redis.address", plain: "redis", secured: "rediss"}, redis, c.Redis.TLS)
 	if c.Redis.Used() {
-		j.fail("redis.addresses", "Redis is not supported yet: remove the block; the exchange is in memory")
+		c.Redis.Address = redis[0]
+	}
+	if c.Redis.Used() {
+		j.fail("redis.address", "Redis is not supported yet: remove the block; the exchange is in memory")
 	}
 	if c.Etcd.External() && j.explicit("data_dir") {
 		j.fail("data_dir", "is of the store in the process, but etcd.endpoints names an external one: keep one of the two")
@@ -88,15 +92,14 @@ func (j *judge) pair(a, b string) {
 }
 
 // block is the part of a configuration that says how a store is reached.
-type block struct{ name, list, plain, secured string }
+type block struct{ name, key, plain, secured string }
 
 // store checks the block of a store and completes the schemes of its addresses.
 func (j *judge) store(b block, addresses []string, tls ClientTLS) {
-	key := b.name + "." + b.list
 	j.pair(b.name+".tls.cert", b.name+".tls.key")
-	if _, named := j.given[key]; !named {
+	if _, named := j.given[b.key]; !named {
 		if other := j.anyOf(b.name + "."); other != "" {
-			j.fail(other, "is of use with %s only, which names no address", key)
+			j.fail(other, "is of use with %s only, which names no address", b.key)
 		}
 		return
 	}
@@ -110,7 +113,7 @@ func (j *judge) store(b block, addresses []string, tls ClientTLS) {
 	case scheme == "":
 		scheme = b.plain
 	case scheme == b.plain && tls.Given():
-		j.fail(key, "says %s://, but %s.tls is set: want %s://, or no scheme", b.plain, b.name, b.secured)
+		j.fail(b.key, "says %s://, but %s.tls is set: want %s://, or no scheme", b.plain, b.name, b.secured)
 	}
 	for i, a := range addresses {
 		addresses[i] = scheme + "://" + HostPort(a)
@@ -129,7 +132,7 @@ func (j *judge) scheme(b block, addresses []string) string {
 			continue
 		}
 		if written != "" && s != written {
-			j.fail(b.name+"."+b.list, "%s:// and %s:// are mixed: want one of them for all", written, s)
+			j.fail(b.key, "%s:// and %s:// are mixed: want one of them for all", written, s)
 		}
 		written = s
 	}

@@ -88,10 +88,8 @@ func storeSettings() []setting {
 		key: "etcd.timeout", usage: "how long one call to etcd may take, 50ms to 10s", standard: DefaultEtcdTimeout.String(), parse: etcdTimeout,
 	})
 	redis := []setting{{
-		key: "redis.addresses", usage: "addresses of Redis, HOST:PORT or redis:// and rediss:// URLs", list: true,
-		parse: func(c *Config, values []string) error {
-			return addresses(&c.Redis.Addresses, values, "redis", "rediss")
-		},
+		key: "redis.address", usage: "address of Redis, HOST:PORT or a redis:// or rediss:// URL; without it the exchange is in memory",
+		parse: into(func(c *Config) *string { return &c.Redis.Address }, func(s string) (string, error) { return storeAddress(s, "redis", "rediss") }),
 	}}
 	redis = append(redis, accessSettings("redis", func(c *Config) access { return access{&c.Redis.TLS, &c.Redis.Username, &c.Redis.PasswordFile} })...)
 	redis = append(redis, setting{key: "redis.db", usage: "number of the Redis database, 0 to 1023", standard: "0", parse: redisDB})
