@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -64,7 +63,7 @@ func NewWriter(client clientv3.KV, environment string, timeout time.Duration) (*
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
-	return &Writer{layout: l, client: client, timeout: timeout, packed: map[configv1.SnapshotPartKind]packed{}}, nil
+	return &Writer{layout: l, client: client, timeout: timeout, packed: make(map[configv1.SnapshotPartKind]packed)}, nil
 }
 
 // Push stores a snapshot unless a newer one is (ErrNewer). Where this one is stored already, only its write time is renewed,
@@ -123,8 +122,8 @@ func (w *Writer) load(ctx context.Context) error {
 	}
 	all := chunksOf(got.Kvs)
 	for i, name := range slotNames() {
-		s := slot{name: name, parts: map[configv1.SnapshotPartKind]stored{}}
-		if kv := all[w.layout.manifest(name)]; kv != nil {
+		s := slot{name: name, parts: make(map[configv1.SnapshotPartKind]stored)}
+		if kv := all[w.manifest(name)]; kv != nil {
 			s.modified = kv.GetModRevision()
 			if s.manifest, err = w.openManifest(name, kv.GetValue()); err == nil {
 				w.verify(&s, all)
@@ -214,7 +213,7 @@ func (w *Writer) commit(ctx context.Context, s *slot, of *configv1.Snapshot, lea
 	for _, k := range kinds() {
 		p, at := w.packed[k], s.parts[k]
 		m.Parts = append(m.Parts, &configv1.SnapshotPart{
-			Kind: k, Slot: s.name, Chunks: uint32(min(len(at.modified), math.MaxUint32)), Size: uint64(len(p.data)), Sha256: p.digest[:], //nolint:gosec // bounded
+			Kind: k, Slot: s.name, Chunks: uint32(min(len(at.modified), maxChunks)), Size: uint64(len(p.data)), Sha256: p.digest[:],
 		})
 		for n, revision := range at.modified {
 			same = append(same, clientv3.Compare(clientv3.ModRevision(w.chunk(s.name, k, n)), "=", revision))
@@ -225,7 +224,7 @@ func (w *Writer) commit(ctx context.Context, s *slot, of *configv1.Snapshot, lea
 	if err != nil {
 		return err
 	}
-	revision, err := w.txn(ctx, leader, same, append(ops, clientv3.OpPut(w.layout.manifest(s.name), sealed))...)
+	revision, err := w.txn(ctx, leader, same, append(ops, clientv3.OpPut(w.manifest(s.name), sealed))...)
 	if err != nil {
 		return err
 	}
@@ -238,7 +237,7 @@ func (w *Writer) txn(ctx context.Context, leader int64, same []clientv3.Cmp, ops
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
 	for i := range w.slots {
-		same = append(same, clientv3.Compare(clientv3.ModRevision(w.layout.manifest(w.slots[i].name)), "=", w.slots[i].modified))
+		same = append(same, clientv3.Compare(clientv3.ModRevision(w.manifest(w.slots[i].name)), "=", w.slots[i].modified))
 	}
 	if leader != 0 {
 		same = append(same, clientv3.Compare(clientv3.CreateRevision(w.keys.Leader()), "=", leader))

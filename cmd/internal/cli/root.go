@@ -88,7 +88,7 @@ func (a *app) newRoot() *cobra.Command {
 	)
 	a.group(root, groupSee, a.newNow(), a.newWhy(), a.newWatch(), a.newIncidents(), a.newChannels())
 	a.group(root, groupAct, a.newSwitches()...)
-	a.group(root, groupRun, append([]*cobra.Command{newCatalogCommand()}, a.Commands...)...)
+	a.group(root, groupRun, append([]*cobra.Command{newCatalogCommand(), a.newSnapshot()}, a.Commands...)...)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w\nrun `%s --help`", err, cmd.CommandPath())
 	})
