@@ -79,12 +79,20 @@ func (s *Store) do(ctx context.Context, run func(context.Context) error) error {
 	case !broken(err):
 		s.breaker.succeed(time.Now())
 		return err
-	case ctx.Err() != nil:
+	case over(ctx):
 		s.breaker.abandon(time.Now())
 		return ctx.Err()
 	}
 	s.breaker.overrun(time.Now(), err)
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// over reports whether the caller gave up. A connection notices a deadline a little earlier than its context does.
+func over(ctx context.Context) bool {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		<-ctx.Done()
+	}
+	return ctx.Err() != nil
 }
 
 // broken reports whether an error is no answer of Redis.
