@@ -36,8 +36,12 @@ func Run(ctx context.Context, o Options) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	r := &replica{o: o, store: s, metrics: server.NewMetrics()}
-	return errors.Join(r.run(ctx, starting), s.close())
+	r := &replica{o: o, store: s, metrics: server.NewMetrics(), boot: uint64(time.Now().UnixNano())}
+	r.exchange, err = openExchange(&o, r.boot)
+	if err != nil {
+		return errors.Join(err, s.close())
+	}
+	return errors.Join(r.run(ctx, starting), r.exchange.close(), s.close())
 }
 
 // gcPercent trades memory for time: a request's garbage is small beside the table, and collecting it less often takes a
@@ -46,17 +50,22 @@ const gcPercent = 400
 
 // replica is one replica while it runs.
 type replica struct {
-	o       Options
-	store   *store
-	ledger  *etcdstore.Ledger
-	node    *node.Node
-	server  *server.Server
-	metrics *server.Metrics
+	o        Options
+	boot     uint64 // greater at every start
+	store    *store
+	exchange *exchange
+	ledger   *etcdstore.Ledger
+	node     *node.Node
+	server   *server.Server
+	metrics  *server.Metrics
 }
 
 func (r *replica) run(ctx, starting context.Context) error {
-	boot := uint64(time.Now().UnixNano())
-	if err := r.open(starting, boot); err != nil {
+	if err := r.open(starting); err != nil {
+		return err
+	}
+	snapshots, err := r.publisher()
+	if err != nil {
 		return err
 	}
 	// The loops of the ledger outlive the requests, so that the last second can still be committed.
@@ -65,24 +74,27 @@ func (r *replica) run(ctx, starting context.Context) error {
 	var g errgroup.Group
 	g.Go(func() error { r.ledger.Watch(loops); return nil })
 	g.Go(func() error { return r.ledger.Lead(loops) })
+	g.Go(func() error { snapshots.Run(loops); return nil })
+	g.Go(func() error { r.exchange.follow(loops, r.o.Logger); return nil })
 	r.node = node.New(node.Config{
-		Replica: r.o.Replica, Boot: boot, Ledger: r.ledger, Exchange: monitor.NewMemoryExchange(), Logger: r.o.Logger,
-		OnEntry: r.entry, OnAlert: r.alert, Figures: r.metrics,
+		Replica: r.o.Replica, Boot: r.boot, Ledger: r.ledger, Logger: r.o.Logger,
+		Exchange: r.exchange.rows, Claims: r.exchange.claims, Grace: r.exchange.grace,
+		OnEntry: r.entry, OnAlert: r.alert, OnTable: snapshots.Publish, Figures: r.metrics,
 	})
-	if err := r.node.Start(starting, r.o.Catalog, time.Now()); err != nil {
+	if err := r.node.Start(starting, r.o.Catalog, r.exchange.now()); err != nil {
 		stopLoops()
 		return errors.Join(err, g.Wait())
 	}
-	err := r.serve(ctx)
+	err = r.serve(ctx)
 	stopLoops()
 	return errors.Join(err, g.Wait())
 }
 
 // open opens the ledger; an external store may come up later than the replica.
-func (r *replica) open(starting context.Context, boot uint64) error {
+func (r *replica) open(starting context.Context) error {
 	err := insist(starting, r.o.Logger, func(ctx context.Context) (err error) {
 		r.ledger, err = etcdstore.Open(ctx, r.store.client, etcdstore.Options{
-			Environment: r.o.Environment, Replica: r.o.Replica, Boot: boot, Timeout: r.o.Etcd.Timeout, Logger: r.o.Logger,
+			Environment: r.o.Environment, Replica: r.o.Replica, Boot: r.boot, Timeout: r.o.Etcd.Timeout, Logger: r.o.Logger,
 		})
 		return err //nolint:wrapcheck // below
 	})
@@ -112,7 +124,7 @@ func (r *replica) serve(ctx context.Context) error {
 	r.server, err = server.New(server.Config{
 		Replica: r.o.Replica, Router: r.node.Router(), World: r.node, Orders: r.node, Journal: r.ledger, Counters: r.node.Counters(),
 		Clock: r.node, Logger: r.o.Logger, Control: r.node.Control().Counters, Identities: r.o.Identities, AllowAnonymous: len(r.o.Identities) == 0,
-		TLS: r.o.TLS,
+		TLS: r.o.TLS, Environment: r.o.Environment,
 	}, r.metrics)
 	if err != nil {
 		return err
@@ -158,7 +170,7 @@ func (r *replica) stop(ctx context.Context) {
 	if err := r.server.Stop(ctx); err != nil {
 		r.o.Logger.Warn("requests under way were cut off", slog.Any("error", err))
 	}
-	if err := r.node.Tick(ctx, time.Now()); err != nil {
+	if err := r.node.Tick(ctx, r.exchange.now()); err != nil {
 		r.o.Logger.Warn("the last second was not judged", slog.Any("error", err))
 	}
 }
@@ -166,7 +178,7 @@ func (r *replica) stop(ctx context.Context) {
 // drive is the one loop by the clock: a Tick at each full second, and a look at the ledger when its head has moved.
 func (r *replica) drive(ctx context.Context) {
 	go r.clock(ctx)
-	timer := time.NewTimer(untilNextSecond(time.Now()))
+	timer := time.NewTimer(untilNextSecond(r.exchange.now()))
 	defer timer.Stop()
 	for {
 		var err error
@@ -174,10 +186,10 @@ func (r *replica) drive(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-			err = r.node.Tick(ctx, time.Now())
-			timer.Reset(untilNextSecond(time.Now()))
+			err = r.node.Tick(ctx, r.exchange.now())
+			timer.Reset(untilNextSecond(r.exchange.now()))
 		case <-r.ledger.Changed():
-			err = r.node.Refresh(ctx, time.Now())
+			err = r.node.Refresh(ctx, r.exchange.now())
 		}
 		if err != nil && ctx.Err() == nil {
 			r.o.Logger.Warn("the loop goes on after an error", slog.Any("error", err))
@@ -188,15 +200,17 @@ func (r *replica) drive(ctx context.Context) {
 
 // clock moves the coarse clock at each full second, however long a Tick takes.
 func (r *replica) clock(ctx context.Context) {
-	timer := time.NewTimer(untilNextSecond(time.Now()))
+	timer := time.NewTimer(untilNextSecond(r.exchange.now()))
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-			now := time.Now()
-			r.node.SetSecond(now.Unix())
+			now := r.exchange.now()
+			if now.Unix() > r.node.Second() { // the clock that is followed may step back
+				r.node.SetSecond(now.Unix())
+			}
 			timer.Reset(untilNextSecond(now))
 		}
 	}
