@@ -52,9 +52,6 @@ func (j *judge) together(sound bool) {
 	if c.Redis.Used() {
 		c.Redis.Address = redis[0]
 	}
-	if c.Redis.Used() {
-		j.fail("redis.address", "Redis is not supported yet: remove the block; the exchange is in memory")
-	}
 	if c.Etcd.External() && j.explicit("data_dir") {
 		j.fail("data_dir", "is of the store in the process, but etcd.endpoints names an external one: keep one of the two")
 	}

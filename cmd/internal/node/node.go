@@ -24,6 +24,7 @@ type Config struct {
 	Boot     uint64 // greater at every start of the replica
 	Ledger   monitor.Ledger
 	Exchange monitor.Exchange
+	Claims   monitor.Claims // settle who counts an attempt that several replicas were told of; nil with one replica
 	Logger   *slog.Logger
 	Budget   time.Duration              // of the stores in one Tick, wall time; 0 = 500 ms, below 0 = none (virtual time)
 	Grace    int64                      // seconds a closed second waits for other replicas' rows; 0 with one replica
@@ -51,14 +52,15 @@ func (noFigures) Violation(int)                      {}
 
 // Node is one replica. Route and reports need no lock of its; Tick, Refresh and orders wait for one another.
 type Node struct {
-	cfg      Config
-	router   *routing.Router
-	counters *monitor.Counters
-	ingest   *server.Ingest
-	control  *monitor.Control
-	pipeline *monitor.Pipeline
-	second   atomic.Int64
-	sight    atomic.Pointer[server.Sight]
+	cfg       Config
+	router    *routing.Router
+	counters  *monitor.Counters
+	publisher *monitor.Publisher
+	ingest    *server.Ingest
+	control   *monitor.Control
+	pipeline  *monitor.Pipeline
+	second    atomic.Int64
+	sight     atomic.Pointer[server.Sight]
 
 	mu      sync.Mutex
 	plan    *routing.Plan
@@ -89,10 +91,11 @@ func New(cfg Config) *Node {
 		cfg.Figures = noFigures{}
 	}
 	n := &Node{
-		cfg: cfg, gates: map[statemachine.Scope]gateTotal{}, router: routing.NewRouter(), counters: monitor.NewCounters(monitor.CountersOptions{}),
+		cfg: cfg, gates: map[statemachine.Scope]gateTotal{}, router: routing.NewRouter(), counters: monitor.NewCounters(monitor.CountersOptions{Claims: cfg.Claims != nil}),
 		control: monitor.NewControl(cfg.Ledger, cfg.Replica), pipeline: monitor.NewPipeline(monitor.NewWindows()),
 	}
 	n.ingest = server.NewIngest(n.router, n.counters)
+	n.publisher = monitor.NewPublisher(cfg.Exchange, cfg.Claims, n.counters)
 	return n
 }
 

@@ -61,21 +61,20 @@ func (n *Node) publish(ctx context.Context, last int64) error {
 	n.cfg.Figures.AddRouter(drained.Sent)
 	n.overshot(drained.Gates)
 	closed := n.counters.Close(last)
-	var errs []error
+	var rows []*monitor.Row
 	for s := max(n.closed+1, last-catchUp); s <= last; s++ {
 		row := &monitor.Row{Replica: n.cfg.Replica, Boot: n.cfg.Boot, Counts: secondOf(closed, s)}
 		if view := n.control.View(); view.Leader != 0 {
 			row.Leader, row.Grants = view.Leader, n.grants
 		}
-		if err := n.cfg.Exchange.Publish(ctx, row); err != nil {
-			errs = append(errs, fmt.Errorf("publish second %d: %w", s, err))
-		}
+		rows = append(rows, row)
 	}
+	err := n.publisher.Publish(ctx, rows, last+1)
 	n.closed = last
 	for _, c := range n.counters.Contradictions() {
 		n.raise(c.Alert())
 	}
-	return errors.Join(errs...)
+	return err //nolint:wrapcheck // it names the second
 }
 
 // secondOf returns the counts of a second, empty if nothing was counted in it.
