@@ -124,8 +124,7 @@ func (p *Publisher) done(o *outgoing) {
 // ask asks again about what is still open, oldest first. What stays open for a minute, or is too much, is given up.
 func (p *Publisher) ask(ctx context.Context, now int64) error {
 	waiting := 0
-	for i := len(p.asked) - 1; i >= 0; i-- {
-		s := p.asked[i]
+	for _, s := range slices.Backward(p.asked) {
 		if waiting += s.Len(); waiting > maxAsked || s.Second <= now-askSeconds {
 			p.counters.GiveUp(s)
 		}

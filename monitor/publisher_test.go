@@ -110,7 +110,7 @@ func TestInvariant07_TwoReplicasToldOfOneAttemptCountItOnce(t *testing.T) {
 	c := newCluster(t, 2)
 	for _, m := range c.replicas {
 		m.Count(report(1, statemachine.TimedOut), t0)
-		m.Count(report(uint64(100+m.boot), statemachine.Succeeded), t0)
+		m.Count(report(100+m.boot, statemachine.Succeeded), t0)
 	}
 	for s := t0; s < t0+3; s++ {
 		for _, m := range c.replicas {

@@ -53,12 +53,12 @@ func result(attempt uint64, o statemachine.Outcome) monitor.Claim {
 	return monitor.Claim{Attempt: attempt, Stage: monitor.StageResult, Outcome: o}
 }
 
-func pending(attempt uint64) monitor.Claim {
-	return monitor.Claim{Attempt: attempt, Stage: monitor.StagePending, Outcome: statemachine.Pending}
+func pending() monitor.Claim {
+	return monitor.Claim{Attempt: 1, Stage: monitor.StagePending, Outcome: statemachine.Pending}
 }
 
-func final(attempt uint64, o statemachine.Outcome) monitor.Claim {
-	return monitor.Claim{Attempt: attempt, Stage: monitor.StageFinal, Outcome: o}
+func final(o statemachine.Outcome) monitor.Claim {
+	return monitor.Claim{Attempt: 1, Stage: monitor.StageFinal, Outcome: o}
 }
 
 func won() monitor.ClaimAnswer { return monitor.ClaimAnswer{Verdict: monitor.Won} }
@@ -99,7 +99,7 @@ func firstWins(t *testing.T, join Join) {
 	a.claim(t, Start, Start+1, result(1, statemachine.TimedOut), won())
 	a.publish(t, Start)
 	b.claim(t, Start+5, Start+6, result(1, statemachine.Succeeded), lost(statemachine.TimedOut, false))
-	b.claim(t, Start+5, Start+6, pending(1), lost(statemachine.TimedOut, false))
+	b.claim(t, Start+5, Start+6, pending(), lost(statemachine.TimedOut, false))
 	b.claim(t, Start+5, Start+6, result(2, statemachine.Succeeded), won())
 }
 
@@ -112,7 +112,7 @@ func askingAgain(t *testing.T, join Join) {
 	for range 3 {
 		a.claim(t, Start, Start+2, result(1, statemachine.TimedOut), won())
 		b.claim(t, Start, Start+2, result(1, statemachine.TimedOut), lost(statemachine.TimedOut, false))
-		b.claim(t, Start+1, Start+2, final(1, statemachine.Succeeded), corrects(statemachine.TimedOut))
+		b.claim(t, Start+1, Start+2, final(statemachine.Succeeded), corrects(statemachine.TimedOut))
 	}
 }
 
@@ -121,7 +121,7 @@ func held(t *testing.T, join Join) {
 	a.claim(t, Start, Start+1, result(1, statemachine.TimedOut), won())
 	for now := Start + 1; now <= Start+monitor.TakeOverAfter; now++ {
 		b.claim(t, Start, now, result(1, statemachine.Succeeded), heldBy(statemachine.TimedOut))
-		b.claim(t, Start, now, final(1, statemachine.Succeeded), heldBy(statemachine.TimedOut))
+		b.claim(t, Start, now, final(statemachine.Succeeded), heldBy(statemachine.TimedOut))
 	}
 	a.publish(t, Start)
 	b.claim(t, Start, Start+20, result(1, statemachine.Succeeded), lost(statemachine.TimedOut, false))
@@ -129,28 +129,28 @@ func held(t *testing.T, join Join) {
 
 func stages(t *testing.T, join Join) {
 	a, b, c := join(t, "a", 1), join(t, "b", 1), join(t, "c", 1)
-	a.claim(t, Start, Start+1, pending(1), won())
+	a.claim(t, Start, Start+1, pending(), won())
 	a.publish(t, Start)
 	b.claim(t, Start+1, Start+2, result(1, statemachine.TimedOut), corrects(statemachine.Pending))
 	b.publish(t, Start+1)
 	c.claim(t, Start+2, Start+3, result(1, statemachine.Succeeded), lost(statemachine.TimedOut, false))
-	c.claim(t, Start+2, Start+3, final(1, statemachine.Succeeded), corrects(statemachine.TimedOut))
+	c.claim(t, Start+2, Start+3, final(statemachine.Succeeded), corrects(statemachine.TimedOut))
 	c.publish(t, Start+2)
-	a.claim(t, Start+3, Start+4, final(1, statemachine.ChannelFailed), lost(statemachine.Succeeded, true))
-	b.claim(t, Start+3, Start+4, pending(1), lost(statemachine.Pending, false))
+	a.claim(t, Start+3, Start+4, final(statemachine.ChannelFailed), lost(statemachine.Succeeded, true))
+	b.claim(t, Start+3, Start+4, pending(), lost(statemachine.Pending, false))
 }
 
 func finalFirst(t *testing.T, join Join) {
 	a, b := join(t, "a", 1), join(t, "b", 1)
-	a.claim(t, Start, Start+1, final(1, statemachine.Succeeded), won())
+	a.claim(t, Start, Start+1, final(statemachine.Succeeded), won())
 	a.publish(t, Start)
 	b.claim(t, Start, Start+1, result(1, statemachine.TimedOut), lost(statemachine.Succeeded, true))
-	b.claim(t, Start, Start+1, final(1, statemachine.Succeeded), lost(statemachine.Succeeded, true))
+	b.claim(t, Start, Start+1, final(statemachine.Succeeded), lost(statemachine.Succeeded, true))
 }
 
 func alone(t *testing.T, join Join) {
 	a := join(t, "a", 1)
-	list := []monitor.Claim{pending(1), result(1, statemachine.TimedOut), final(1, statemachine.Succeeded), result(2, statemachine.Succeeded)}
+	list := []monitor.Claim{pending(), result(1, statemachine.TimedOut), final(statemachine.Succeeded), result(2, statemachine.Succeeded)}
 	want := []monitor.ClaimAnswer{won(), corrects(statemachine.Pending), corrects(statemachine.TimedOut), won()}
 	for range 2 {
 		got, err := a.Claims.Claim(t.Context(), Start, Start+1, list)

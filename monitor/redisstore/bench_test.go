@@ -81,6 +81,7 @@ func BenchmarkSecond(b *testing.B) {
 }
 
 func claim(b *testing.B, s *Store, second int64) {
+	b.Helper()
 	answers, err := s.Claim(b.Context(), second, second+1, busyClaims(second, 10_000))
 	if err != nil || answers[9_999].Verdict != monitor.Won {
 		b.Fatal(err, answers[9_999])
@@ -88,6 +89,7 @@ func claim(b *testing.B, s *Store, second int64) {
 }
 
 func publish(b *testing.B, s *Store, row *monitor.Row, second int64) {
+	b.Helper()
 	row.Counts.Second = second
 	if err := s.Publish(b.Context(), row); err != nil {
 		b.Fatal(err)

@@ -137,7 +137,7 @@ func (c *claiming) all(ctx context.Context) error {
 	for i := range c.claims {
 		lane := 0
 		if len(c.claims) > claimChunk {
-			lane = int(c.claims[i].Attempt % claimLanes) //nolint:gosec // small
+			lane = int(c.claims[i].Attempt % claimLanes)
 		}
 		lanes[lane] = append(lanes[lane], i)
 	}

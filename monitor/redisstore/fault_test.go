@@ -93,7 +93,7 @@ func (w *world) tick() (errs [2]error) {
 	for i, r := range w.replicas {
 		var rows []*monitor.Row
 		for _, s := range r.Counters.Close(w.second) {
-			rows = append(rows, &monitor.Row{Replica: r.Store.o.Replica, Boot: 1, Counts: s})
+			rows = append(rows, &monitor.Row{Replica: r.o.Replica, Boot: 1, Counts: s})
 		}
 		errs[i] = r.Publisher.Publish(w.t.Context(), rows, w.second+1)
 	}

@@ -80,7 +80,7 @@ func (o Options) check() (Options, error) {
 }
 
 // client returns the settings of the client: nothing is repeated by itself, and nothing outlasts the budget.
-func (o *Options) client() *redis.Options {
+func (o Options) client() *redis.Options {
 	return &redis.Options{
 		Addr: o.Address, Username: o.Username, Password: string(o.Password), TLSConfig: o.TLS, DB: o.Database,
 		ContextTimeoutEnabled: true, // without it a deadline is ignored

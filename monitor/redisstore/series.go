@@ -160,11 +160,11 @@ func appendFields(args []any, p *monitor.SeriesPoint) []any {
 	number(fieldLatencies, p.Latencies)
 	for o, n := range p.Outcomes {
 		if n != 0 {
-			args = append(args, outcomePrefix+statemachine.Outcome(o).String(), n) //nolint:gosec // an index
+			args = append(args, outcomePrefix+statemachine.Outcome(o).String(), n)
 		}
 	}
 	for k, n := range p.Sent {
-		number(sentPrefix+statemachine.LaneKind(k).String(), n) //nolint:gosec // an index
+		number(sentPrefix+statemachine.LaneKind(k).String(), n)
 	}
 	for _, r := range p.Reasons {
 		number(reasonPrefix+r.Reason, r.N)

@@ -1,9 +1,9 @@
 package redisstore
 
 import (
-	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/sluice-pay/sluice/monitor"
@@ -12,13 +12,17 @@ import (
 )
 
 func TestSeries(t *testing.T) {
-	seriestest.Run(t, func(t *testing.T) monitor.Series { return openStore(t, Options{}).Series(monitor.SeriesRetention{}) })
+	seriestest.Run(t, func(t *testing.T) monitor.Series {
+		t.Helper()
+		return openStore(t, Options{}).Series(monitor.SeriesRetention{})
+	})
 }
 
 // The layout is a promise to people and tools who read it with redis-cli.
 func TestSeriesLayout(t *testing.T) {
 	s := openStore(t, Options{}).Series(monitor.SeriesRetention{})
 	env, item, at := s.o.Environment, seriestest.Item(), seriestest.Start
+	second := strconv.FormatInt(at, 10)
 	if err := s.Write(t.Context(), &monitor.SecondCounts{Second: at, Items: []monitor.ItemCounts{seriestest.Counts(item, 5, 2)}}); err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +31,7 @@ func TestSeriesLayout(t *testing.T) {
 		t.Errorf("items %q", got)
 	}
 	prefix := "{" + env + ":" + item.String() + "}:"
-	if got := c.ZRangeWithScores(t.Context(), prefix+"seconds", 0, -1).Val(); len(got) != 1 || got[0].Member != fmt.Sprint(at) || got[0].Score != float64(at) {
+	if got := c.ZRangeWithScores(t.Context(), prefix+"seconds", 0, -1).Val(); len(got) != 1 || got[0].Member != second || got[0].Score != float64(at) {
 		t.Errorf("seconds %v", got)
 	}
 	want := map[string]string{
@@ -35,10 +39,10 @@ func TestSeriesLayout(t *testing.T) {
 		"outcome:SUCCEEDED": "5", "outcome:CHANNEL_FAILED": "2", "outcome:UNMAPPED": "1", "outcome:PENDING": "-2",
 		"sent:normal": "7", "sent:probe": "1", "sent:ramp": "3", "reason:E_BANK: no answer": "3", "reason:OTHER": "1",
 	}
-	if got := c.HGetAll(t.Context(), prefix+fmt.Sprint(at)).Val(); !maps.Equal(got, want) {
+	if got := c.HGetAll(t.Context(), prefix+second).Val(); !maps.Equal(got, want) {
 		t.Errorf("the second is\n%v, want\n%v", got, want)
 	}
-	for key, most := range map[string]float64{prefix + "seconds": 600, prefix + fmt.Sprint(at): 600} {
+	for key, most := range map[string]float64{prefix + "seconds": 600, prefix + second: 600} {
 		if ttl := c.TTL(t.Context(), key).Val().Seconds(); ttl < most-30 || ttl > most {
 			t.Errorf("%s lives for %.0f s more, want about %.0f", key, ttl, most)
 		}

@@ -15,13 +15,17 @@ import (
 )
 
 func TestExchange(t *testing.T) {
-	exchangetest.Run(t, func(t *testing.T) monitor.Exchange { return openStore(t, Options{}) })
+	exchangetest.Run(t, func(t *testing.T) monitor.Exchange {
+		t.Helper()
+		return openStore(t, Options{})
+	})
 }
 
 func TestClaims(t *testing.T) {
-	claimstest.Run(t, func(t *testing.T) claimstest.Join {
+	claimstest.Run(t, func(*testing.T) claimstest.Join {
 		env := environment()
 		return func(t *testing.T, name string, boot uint64) claimstest.Replica {
+			t.Helper()
 			s := openStore(t, Options{Environment: env, Replica: name, Boot: boot})
 			return claimstest.Replica{Name: name, Boot: boot, Claims: s, Exchange: s}
 		}

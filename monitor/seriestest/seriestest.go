@@ -95,9 +95,9 @@ func expect(t *testing.T, got []monitor.SeriesPoint, want ...monitor.SeriesPoint
 	if len(got) != len(want) {
 		t.Fatalf("%d points %+v, want %d", len(got), got, len(want))
 	}
-	for i := range got {
-		if !reflect.DeepEqual(got[i], want[i]) {
-			t.Errorf("point %d is\n%+v, want\n%+v", i, got[i], want[i])
+	for i, p := range want {
+		if !reflect.DeepEqual(got[i], p) {
+			t.Errorf("point %d is\n%+v, want\n%+v", i, got[i], p)
 		}
 	}
 }
@@ -129,7 +129,7 @@ func replaces(t *testing.T, s monitor.Series) {
 
 func bounds(t *testing.T, s monitor.Series) {
 	for i := range int64(5) {
-		write(t, s, Start+i, Counts(Item(), uint32(i), 1)) //nolint:gosec // small
+		write(t, s, Start+i, Counts(Item(), uint32(i), 1))
 	}
 	expect(t, query(t, s, Item(), Start+1, Start+3, 1), Point(Start+1, 1, 1), Point(Start+2, 2, 1))
 	expect(t, query(t, s, Item(), Start+1, Start+1, 1))
@@ -187,7 +187,9 @@ func retention(t *testing.T, s monitor.Series) {
 
 func wrongQuestions(t *testing.T, s monitor.Series) {
 	for name, ask := range map[string]func() ([]monitor.SeriesPoint, error){
-		"domain":   func() ([]monitor.SeriesPoint, error) { return s.Query(t.Context(), statemachine.DomainScope("d"), 0, 1, 1) },
+		"domain": func() ([]monitor.SeriesPoint, error) {
+			return s.Query(t.Context(), statemachine.DomainScope("d"), 0, 1, 1)
+		},
 		"scope":    func() ([]monitor.SeriesPoint, error) { return s.Query(t.Context(), statemachine.Scope{}, 0, 1, 1) },
 		"step":     func() ([]monitor.SeriesPoint, error) { return s.Query(t.Context(), Item(), 0, 1, 5) },
 		"backward": func() ([]monitor.SeriesPoint, error) { return s.Query(t.Context(), Item(), 2, 1, 1) },
