@@ -526,6 +526,21 @@ func BenchmarkCount(b *testing.B) {
 			next()
 		}
 	})
+	b.Run("with-claims", func(b *testing.B) { // what a second replica costs
+		b.ReportAllocs()
+		c := newTestCounters(b, CountersOptions{Claims: true})
+		r := report(1, statemachine.Succeeded)
+		for b.Loop() {
+			n++
+			r.Attempt = n * 0xD6E8FEB86659FD93
+			second := t0 + int64(n>>14)
+			if n&(1<<14-1) == 0 {
+				c.Close(second - 1)
+				c.TakeClaims()
+			}
+			c.Count(r, second)
+		}
+	})
 	b.Run("bad-with-duplicate-check", func(b *testing.B) {
 		b.ReportAllocs()
 		r := report(1, statemachine.TimedOut)

@@ -19,8 +19,8 @@ type Publisher struct {
 	exchange Exchange
 	claims   Claims
 	counters *Counters
-	queue    []*outgoing     // not published, oldest first
-	asked    []*SecondClaims // published, some answers open; oldest first
+	queue    []*outgoing // not published, oldest first
+	asked    []asking    // published, some answers open; oldest first
 	dropped  uint64
 }
 
@@ -29,6 +29,12 @@ type outgoing struct {
 	row    *Row
 	claims *SecondClaims
 	held   *SecondClaims // taken out of the row, not settled
+}
+
+// asking is what is still open of a published second.
+type asking struct {
+	*SecondClaims
+	since int64 // second in which it was published
 }
 
 // NewPublisher returns a publisher of what the counters count. Without claims (one replica) rows are published as they are.
@@ -53,7 +59,7 @@ func (p *Publisher) Publish(ctx context.Context, rows []*Row, now int64) error {
 			errs = append(errs, err)
 			break // the others would fail likewise, and cost the time that Tick has
 		}
-		p.done(p.queue[i])
+		p.done(p.queue[i], now)
 		p.queue[i] = nil
 	}
 	p.queue = slices.DeleteFunc(p.queue, func(o *outgoing) bool { return o == nil })
@@ -113,10 +119,10 @@ func (p *Publisher) claim(ctx context.Context, o *outgoing, now int64) error {
 }
 
 // done notes what of a published row is still open.
-func (p *Publisher) done(o *outgoing) {
+func (p *Publisher) done(o *outgoing, now int64) {
 	for _, s := range []*SecondClaims{o.held, o.claims.Unverified()} {
 		if s.Len() > 0 {
-			p.asked = append(p.asked, s)
+			p.asked = append(p.asked, asking{s, now})
 		}
 	}
 }
@@ -125,8 +131,8 @@ func (p *Publisher) done(o *outgoing) {
 func (p *Publisher) ask(ctx context.Context, now int64) error {
 	waiting := 0
 	for _, s := range slices.Backward(p.asked) {
-		if waiting += s.Len(); waiting > maxAsked || s.Second <= now-askSeconds {
-			p.counters.GiveUp(s)
+		if waiting += s.Len(); waiting > maxAsked || s.since <= now-askSeconds {
+			p.counters.GiveUp(s.SecondClaims)
 		}
 	}
 	var failed error
@@ -135,11 +141,11 @@ func (p *Publisher) ask(ctx context.Context, now int64) error {
 			continue
 		}
 		answers, err := p.claims.Claim(ctx, s.Second, now, s.Claims())
-		p.counters.Disown(s, answers, nil)
+		p.counters.Disown(s.SecondClaims, answers, nil)
 		if err != nil {
 			failed = fmt.Errorf("claim second %d again: %w", s.Second, err)
 		}
 	}
-	p.asked = slices.DeleteFunc(p.asked, func(s *SecondClaims) bool { return s.Len() == 0 })
+	p.asked = slices.DeleteFunc(p.asked, func(s asking) bool { return s.Len() == 0 })
 	return failed
 }

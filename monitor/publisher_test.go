@@ -230,6 +230,36 @@ func TestInvariant07_AFrozenReplicaLosesWhatWasTakenOver(t *testing.T) {
 	}
 }
 
+func TestInvariant07_WhatAnOutageLeftUnverifiedIsSettledAfterIt(t *testing.T) {
+	c := newCluster(t, 2)
+	for s := t0; s < t0+200; s++ {
+		for i, m := range c.replicas {
+			m.Count(report(uint64(s), statemachine.TimedOut), s)
+			m.faulty.down = true
+			m.faulty.late = i == 0 // of the first everything arrives, unknown to it
+			if err := m.tick(s); !errors.Is(err, errStore) {
+				t.Fatalf("tick without a store: %v", err)
+			}
+		}
+	}
+	for s := t0 + 200; s < t0+210; s++ {
+		for _, m := range c.replicas {
+			m.faulty.down = false
+			if err := m.tick(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := c.sum(t, t0+210)[testItems()[0]]; got.Totals[statemachine.TimedOut] != 200 || got.Evidence[0].Bad != 200 {
+		t.Errorf("200 attempts count as %+v", got)
+	}
+	for _, m := range c.replicas {
+		if b := m.Books(); b.Unverified != 0 || m.Waiting() != 0 || !b.Balanced() {
+			t.Errorf("%s: %d seconds waiting, books %+v", m.name, m.Waiting(), b)
+		}
+	}
+}
+
 // lost is an exchange whose rows go astray.
 type lost struct{ Exchange }
 
