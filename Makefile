@@ -25,6 +25,8 @@ BUF := .bin/buf
 GEN := .bin/protoc-gen-go
 GOLANGCI := .bin/golangci-lint
 EXTRA := .bin/benchstat
+NFPM := .bin/nfpm
+DEB_DIR ?= bin
 PROTOS := api/third_party/buf/validate/validate.proto
 BASELINE := api/baseline.binpb
 IMAGE := .cache/api.binpb
@@ -43,6 +45,15 @@ run: build ## Build, then run everything on this machine: sluice dev
 .PHONY: build
 build: ## Build bin/sluice, stamped with its version
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/sluice ./cmd/sluice
+
+.PHONY: deb
+deb: $(NFPM) ## Build the Debian package of this machine's architecture into bin/
+	mkdir -p .cache/deb '$(DEB_DIR)'
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o .cache/deb/sluice ./cmd/sluice
+	seconds=$$(git log -1 --format=%ct 2>/dev/null || echo 0)
+	version=$$(cmd/tools/debversion.sh '$(VERSION)' "$$seconds")
+	DEB_BINARY=.cache/deb/sluice DEB_ARCH=$$($(GO) env GOARCH) DEB_VERSION="$$version" SOURCE_DATE_EPOCH="$$seconds" \
+	  $(NFPM) package --config deploy/nfpm.yaml --packager deb --target '$(DEB_DIR)'
 
 .PHONY: test
 test: ## Run all tests, with the race detector where a C compiler is found
@@ -98,7 +109,7 @@ baseline: $(BUF) $(PROTOS) ## Accept today's protos as what later ones may not b
 	$(BUF) build --path api/sluice --exclude-source-info --output $(BASELINE)
 
 .PHONY: tools
-tools: $(BUF) $(GEN) $(GOLANGCI) $(EXTRA) ## Build all pinned tools into .bin
+tools: $(BUF) $(GEN) $(GOLANGCI) $(EXTRA) $(NFPM) ## Build all pinned tools into .bin
 
 .PHONY: clean
 clean: ## Remove what builds and tests leave; tools stay
@@ -122,6 +133,10 @@ $(GOLANGCI): cmd/tools/golangci/go.mod cmd/tools/golangci/go.sum
 
 $(EXTRA): cmd/tools/extra/go.mod cmd/tools/extra/go.sum
 	$(GO) -C cmd/tools/extra install tool
+	touch $@
+
+$(NFPM): cmd/tools/nfpm/go.mod cmd/tools/nfpm/go.sum
+	$(GO) -C cmd/tools/nfpm install tool
 	touch $@
 
 # Protos of others come from their Go module, so that no schema registry is needed.
