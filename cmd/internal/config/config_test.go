@@ -55,6 +55,12 @@ etcd:
   username: sluice
   password_file: secrets/etcd
   timeout: 750ms
+redis:
+  address: redis.internal:6380
+  tls: {ca: tls/redis-ca.pem}
+  username: sluice
+  password_file: /run/secrets/redis
+  db: 3
 `
 
 // Every key of the file arrives where it belongs, and relative paths start at the file.
@@ -84,6 +90,13 @@ func checkBlocks(t *testing.T, l *config.Loaded, dir string) {
 	}
 	if e.TLS.ServerName != "etcd.internal" || e.Username != "sluice" || e.PasswordFile != dir+"/secrets/etcd" || e.Timeout != 750*time.Millisecond {
 		t.Errorf("etcd: %+v", e)
+	}
+	want := config.Redis{
+		Address: "rediss://redis.internal:6380", TLS: config.ClientTLS{CA: dir + "/tls/redis-ca.pem"}, Username: "sluice",
+		PasswordFile: "/run/secrets/redis", DB: 3,
+	}
+	if l.Redis != want || !l.Redis.Secure() || len(l.Warnings) != 0 {
+		t.Errorf("redis: %+v; warnings %v", l.Redis, l.Warnings)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -212,4 +213,49 @@ func TestCommand(t *testing.T) {
 	if _, err := run("-o", "xml"); err == nil {
 		t.Error("an unknown format was accepted")
 	}
+}
+
+func TestRedis(t *testing.T) {
+	path := os.Getenv("SLUICE_REDIS_SERVER")
+	if path == "" {
+		var err error
+		if path, err = exec.LookPath("redis-server"); err != nil {
+			t.Skip("redis-server is neither named by SLUICE_REDIS_SERVER nor in PATH")
+		}
+	}
+	address, dir := freeAddress(t), t.TempDir()
+	_, port, _ := net.SplitHostPort(address)
+	cmd := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", dir, "--requirepass", "right",
+		"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	base := "listen: " + freeAddress(t) + "\nhttp: none\ndata_dir: " + dir + "/data\nredis:\n  address: " + address + "\n"
+	for name, text := range map[string]string{"right": "right\n", "wrong": "wrong\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := examine(t, base+"  password_file: "+dir+"/right\n")
+	if r.Failed != 0 {
+		t.Errorf("%d failed", r.Failed)
+	}
+	want(t, r, doctor.OK, "Redis "+address, "version")
+	want(t, r, doctor.OK, "Redis "+address+" clock", "as ours")
+	want(t, r, doctor.Warn, "Redis "+address+" memory", "noeviction")
+	r = examine(t, base+"  password_file: "+dir+"/wrong\n")
+	want(t, r, doctor.Fail, "Redis "+address, "WRONGPASS")
+	r = examine(t, base)
+	want(t, r, doctor.Fail, "Redis "+address, "NOAUTH")
 }

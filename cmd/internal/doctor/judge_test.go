@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"crypto/x509"
+	"maps"
 	"testing"
 	"time"
 
@@ -50,11 +51,12 @@ func TestOffset(t *testing.T) {
 	if got := between(-time.Second, time.Second); got != 0 {
 		t.Errorf("got %v", got)
 	}
-	for ahead, want := range map[time.Duration]Status{
-		0: OK, 900 * time.Millisecond: OK, -1500 * time.Millisecond: Warn, 59 * time.Second: Warn, -2 * time.Minute: Fail,
-	} {
-		if got := offset("x", ahead); got.Status != want {
-			t.Errorf("%v: got %+v", ahead, got)
+	for _, tc := range []struct {
+		ahead time.Duration
+		want  Status
+	}{{0, OK}, {900 * time.Millisecond, OK}, {-1500 * time.Millisecond, Warn}, {59 * time.Second, Warn}, {-2 * time.Minute, Fail}} {
+		if got := offset("x", tc.ahead); got.Status != tc.want {
+			t.Errorf("%v: got %+v", tc.ahead, got)
 		}
 	}
 }
@@ -71,10 +73,7 @@ func TestRedisFacts(t *testing.T) {
 		value string
 		want  Status
 	}{"role": {"slave", Fail}, "redis_version": {"5.0.1", Warn}, "loading": {"1", Warn}} {
-		changed := map[string]string{}
-		for k, v := range facts {
-			changed[k] = v
-		}
+		changed := maps.Clone(facts)
 		changed[key] = tc.value
 		if got := redisState("x", changed, time.Millisecond); got.Status != tc.want {
 			t.Errorf("%s: got %+v", key, got)
