@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
@@ -68,6 +67,7 @@ type bench struct {
 	exchange *brokenExchange
 	entries  []monitor.JournalEntry
 	n        int
+	now      time.Time // virtual: the node has no clock of its own
 }
 
 func catalogOf(t *testing.T, text string) *configv1.Catalog {
@@ -81,7 +81,7 @@ func catalogOf(t *testing.T, text string) *configv1.Catalog {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, ledger: monitor.NewMemoryLedger("r1"), exchange: &brokenExchange{Exchange: monitor.NewMemoryExchange()}}
+	b := &bench{t: t, now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), ledger: monitor.NewMemoryLedger("r1"), exchange: &brokenExchange{Exchange: monitor.NewMemoryExchange()}}
 	b.ledger.Lead()
 	b.faulty = ledgertest.NewFaulty(b.ledger)
 	b.boot()
@@ -91,14 +91,14 @@ func newBench(t *testing.T) *bench {
 // boot starts a new life of the replica on what its ledger holds.
 func (b *bench) boot() {
 	b.node = New(Config{
-		Replica: "r1", Boot: uint64(time.Now().UnixNano()), Ledger: b.faulty, Exchange: b.exchange, Logger: slog.New(slog.DiscardHandler),
+		Replica: "r1", Boot: uint64(b.now.UnixNano()), Ledger: b.faulty, Exchange: b.exchange, Logger: slog.New(slog.DiscardHandler),
 		OnEntry: func(e monitor.JournalEntry) { b.entries = append(b.entries, e) },
 	})
 }
 
 func (b *bench) start(catalog *configv1.Catalog) {
 	b.t.Helper()
-	if err := b.node.Start(b.t.Context(), catalog, time.Now()); err != nil {
+	if err := b.node.Start(b.t.Context(), catalog, b.now); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -112,14 +112,14 @@ func (b *bench) pay(bank, code string) string {
 		Instrument: statemachine.Instrument{Method: "QUICKPAY", Bank: bank, CardType: "DEBIT"},
 	}
 	var d routing.Decision
-	if err := b.node.Router().Route(&q, time.Now().Unix(), &d); err != nil {
+	if err := b.node.Router().Route(&q, b.now.Unix(), &d); err != nil {
 		b.t.Fatalf("route: %v", err)
 	}
 	to := d.Candidates[0]
 	if _, err := b.node.Ingest().Report(&sluicev1.Report{
 		AttemptId: string(d.AppendAttemptID(nil, 0)), PaymentId: q.PaymentID, Channel: to.Channel, Account: to.Account, Method: "QUICKPAY", Bank: bank,
 		CardType: configv1.CardType_CARD_TYPE_DEBIT, BusinessType: configv1.BusinessType_BUSINESS_TYPE_COLLECT, RawCode: code, RequestWritten: true,
-	}, 1, time.Now().Unix()); err != nil {
+	}, 1, b.now.Unix()); err != nil {
 		b.t.Fatalf("report: %v", err)
 	}
 	return to.Channel
@@ -137,8 +137,8 @@ func (b *bench) state(scope string) statemachine.State {
 // seconds lets n seconds pass, with a Tick at each, and returns the errors.
 func (b *bench) seconds(n int) (errs []error) {
 	for range n {
-		time.Sleep(time.Second)
-		errs = append(errs, b.node.Tick(b.t.Context(), time.Now()))
+		b.now = b.now.Add(time.Second)
+		errs = append(errs, b.node.Tick(b.t.Context(), b.now))
 	}
 	return errs
 }
@@ -147,12 +147,12 @@ const icbcOnFirst = "first/instrument=QUICKPAY:ICBC:DEBIT"
 
 func TestStartNeedsACatalogue(t *testing.T) {
 	b := newBench(t)
-	if err := b.node.Start(t.Context(), nil, time.Now()); !errors.Is(err, ErrNoCatalog) {
+	if err := b.node.Start(t.Context(), nil, b.now); !errors.Is(err, ErrNoCatalog) {
 		t.Errorf("without a catalogue: %v, want ErrNoCatalog", err)
 	}
 	bad := catalogOf(t, shop)
 	bad.Routes[0].Members[0].Channel = "nowhere"
-	if err := b.node.Start(t.Context(), bad, time.Now()); err == nil || b.node.Router().Table() != nil {
+	if err := b.node.Start(t.Context(), bad, b.now); err == nil || b.node.Router().Table() != nil {
 		t.Errorf("with a bad catalogue: %v, want an error and no table", err)
 	}
 	if v, err := b.ledger.Read(t.Context()); err != nil || v.Head.Catalog != 0 {
@@ -162,130 +162,120 @@ func TestStartNeedsACatalogue(t *testing.T) {
 
 // A catalogue that would strand a scope under an order is refused, by name, and the old one stays.
 func TestStartRefusesToStrandAnOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		b.start(catalogOf(t, shop))
-		scope, _ := statemachine.ParseScope("second/method=QUICKPAY")
-		if _, err := b.node.Order(t.Context(), monitor.OrderRequest{
-			Scopes: []statemachine.Scope{scope},
-			Order:  statemachine.Order{Action: statemachine.ActionHold, Author: "li", Reason: "migration"},
-		}, time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		smaller := catalogOf(t, shop)
-		smaller.Channels, smaller.Routes[0].Members = smaller.Channels[:1], smaller.Routes[0].Members[:1]
-		b.boot()
-		err := b.node.Start(t.Context(), smaller, time.Now())
-		stranded, ok := errors.AsType[*StrandedError](err)
-		if !ok || len(stranded.Scopes) != 1 || stranded.Scopes[0] != scope {
-			t.Errorf("got %v, want the stranded scope %s by name", err, scope)
-		}
-	})
+	b := newBench(t)
+	b.start(catalogOf(t, shop))
+	scope, _ := statemachine.ParseScope("second/method=QUICKPAY")
+	if _, err := b.node.Order(t.Context(), monitor.OrderRequest{
+		Scopes: []statemachine.Scope{scope},
+		Order:  statemachine.Order{Action: statemachine.ActionHold, Author: "li", Reason: "migration"},
+	}, b.now); err != nil {
+		t.Fatal(err)
+	}
+	smaller := catalogOf(t, shop)
+	smaller.Channels, smaller.Routes[0].Members = smaller.Channels[:1], smaller.Routes[0].Members[:1]
+	b.boot()
+	err := b.node.Start(t.Context(), smaller, b.now)
+	stranded, ok := errors.AsType[*StrandedError](err)
+	if !ok || len(stranded.Scopes) != 1 || stranded.Scopes[0] != scope {
+		t.Errorf("got %v, want the stranded scope %s by name", err, scope)
+	}
 }
 
 func TestTickCutsTellsAndRoutesElsewhere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		b.start(catalogOf(t, shop))
-		for range 20 {
-			b.pay("ICBC", "91")
-			b.pay("CMB", "00")
+	b := newBench(t)
+	b.start(catalogOf(t, shop))
+	for range 20 {
+		b.pay("ICBC", "91")
+		b.pay("CMB", "00")
+	}
+	for _, err := range b.seconds(1) {
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, err := range b.seconds(1) {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := b.pay("ICBC", "00"); got != "second" {
-			t.Errorf("ICBC goes to %s after the cut, want second", got)
-		}
-		if got := b.pay("CMB", "00"); got != "first" {
-			t.Errorf("CMB goes to %s, want first: its scope is well", got)
-		}
-		last := b.entries[len(b.entries)-1]
-		if len(last.Moves) != 1 || last.Moves[0].After.Scope.String() != icbcOnFirst || len(last.Incidents) != 1 {
-			t.Errorf("told %+v, want the cut of %s with its incident", last, icbcOnFirst)
-		}
-	})
+	}
+	if got := b.pay("ICBC", "00"); got != "second" {
+		t.Errorf("ICBC goes to %s after the cut, want second", got)
+	}
+	if got := b.pay("CMB", "00"); got != "first" {
+		t.Errorf("CMB goes to %s, want first: its scope is well", got)
+	}
+	last := b.entries[len(b.entries)-1]
+	if len(last.Moves) != 1 || last.Moves[0].After.Scope.String() != icbcOnFirst || len(last.Incidents) != 1 {
+		t.Errorf("told %+v, want the cut of %s with its incident", last, icbcOnFirst)
+	}
 }
 
 // A Tick that comes late closes every second by the time its reports were received.
 func TestLateTickClosesBySecondOfReceipt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		b.start(catalogOf(t, shop))
+	b := newBench(t)
+	b.start(catalogOf(t, shop))
+	for range 4 {
 		for range 4 {
-			for range 4 {
-				b.pay("ICBC", "91")
-				b.pay("CMB", "00")
-			}
-			time.Sleep(time.Second)
+			b.pay("ICBC", "91")
+			b.pay("CMB", "00")
 		}
-		if err := b.node.Tick(t.Context(), time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		st := b.state(icbcOnFirst)
-		if st.Phase != statemachine.Disabled {
-			t.Fatalf("after a late Tick the scope is %v, want it cut", st.Phase)
-		}
-		e := b.entries[len(b.entries)-1].Incidents[0].Evidence
-		if e.Answered < 10 || e.To-e.From < 2 {
-			t.Errorf("evidence of %g results over seconds %d to %d, want several seconds", e.Answered, e.From, e.To)
-		}
-	})
+		b.now = b.now.Add(time.Second)
+	}
+	if err := b.node.Tick(t.Context(), b.now); err != nil {
+		t.Fatal(err)
+	}
+	st := b.state(icbcOnFirst)
+	if st.Phase != statemachine.Disabled {
+		t.Fatalf("after a late Tick the scope is %v, want it cut", st.Phase)
+	}
+	e := b.entries[len(b.entries)-1].Incidents[0].Evidence
+	if e.Answered < 10 || e.To-e.From < 2 {
+		t.Errorf("evidence of %g results over seconds %d to %d, want several seconds", e.Answered, e.From, e.To)
+	}
 }
 
 // TestInvariant09_RoutesWhileEveryStoreIsDown: with ledger and exchange down nothing is cut, nothing is lost, and Route
 // answers as before.
 func TestInvariant09_RoutesWhileEveryStoreIsDown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		b.start(catalogOf(t, shop))
-		b.exchange.down = true
-		b.faulty.FailReads(errDown)
-		for range 15 {
-			for range 5 {
-				if got := b.pay("ICBC", "91"); got != "first" {
-					t.Fatalf("payment to %s while the stores are down, want first as before", got)
-				}
-			}
-			for _, err := range b.seconds(1) {
-				if !errors.Is(err, errDown) {
-					t.Fatalf("Tick hid the failure: %v", err)
-				}
+	b := newBench(t)
+	b.start(catalogOf(t, shop))
+	b.exchange.down = true
+	b.faulty.FailReads(errDown)
+	for range 15 {
+		for range 5 {
+			if got := b.pay("ICBC", "91"); got != "first" {
+				t.Fatalf("payment to %s while the stores are down, want first as before", got)
 			}
 		}
-		if books := b.node.Counters().Books(); !books.Balanced() || books.Applied != 75 {
-			t.Errorf("books %+v, want 75 applied", books)
+		for _, err := range b.seconds(1) {
+			if !errors.Is(err, errDown) {
+				t.Fatalf("Tick hid the failure: %v", err)
+			}
 		}
-		b.exchange.down = false
-		b.faulty.FailReads(nil)
-		for range 10 {
-			b.pay("ICBC", "91")
-			b.pay("CMB", "00")
-		}
-		b.seconds(2)
-		if st := b.state(icbcOnFirst); st.Phase != statemachine.Disabled {
-			t.Errorf("the stores are back and the bank still fails: %v, want it cut", st.Phase)
-		}
-	})
+	}
+	if books := b.node.Counters().Books(); !books.Balanced() || books.Applied != 75 {
+		t.Errorf("books %+v, want 75 applied", books)
+	}
+	b.exchange.down = false
+	b.faulty.FailReads(nil)
+	for range 10 {
+		b.pay("ICBC", "91")
+		b.pay("CMB", "00")
+	}
+	b.seconds(2)
+	if st := b.state(icbcOnFirst); st.Phase != statemachine.Disabled {
+		t.Errorf("the stores are back and the bank still fails: %v, want it cut", st.Phase)
+	}
 }
 
 // A restart goes on where the ledger stands: the same phase, share and generation.
 func TestRestartKeepsTheState(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		b.start(catalogOf(t, shop))
-		for range 20 {
-			b.pay("ICBC", "91")
-			b.pay("CMB", "00")
-		}
-		b.seconds(1)
-		before := b.state(icbcOnFirst)
-		b.boot()
-		b.start(nil)
-		if after := b.state(icbcOnFirst); after != before || before.Phase != statemachine.Disabled {
-			t.Errorf("after a restart %+v, want %+v", after, before)
-		}
-	})
+	b := newBench(t)
+	b.start(catalogOf(t, shop))
+	for range 20 {
+		b.pay("ICBC", "91")
+		b.pay("CMB", "00")
+	}
+	b.seconds(1)
+	before := b.state(icbcOnFirst)
+	b.boot()
+	b.start(nil)
+	if after := b.state(icbcOnFirst); after != before || before.Phase != statemachine.Disabled {
+		t.Errorf("after a restart %+v, want %+v", after, before)
+	}
 }
