@@ -272,7 +272,14 @@ func TestInvariant11_NeverBackToAnOlderSnapshot(t *testing.T) {
 		for epoch := range uint64(2) {
 			for revision := range int64(4) {
 				r := Revision{epoch + 1, revision + 1}
-				tables[r] = drawTable(t, plan, r)
+				table := drawTable(t, plan, r)
+				all := slices.Clone(table.states) // states are never deleted, so that changes lead from one table to another
+				for _, s := range worldScopes() {
+					if !slices.ContainsFunc(all, func(st statemachine.State) bool { return st.Scope == s }) {
+						all = append(all, statemachine.NewState(s))
+					}
+				}
+				tables[r] = plan.Table(r, all, table.scores)
 			}
 		}
 		h := NewSnapshotHolder(env)

@@ -3,7 +3,9 @@ package etcdstore_test
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -70,7 +72,6 @@ func TestPublisher_NewestWinsAndNobodyWaits(t *testing.T) {
 func TestPublisher_RenewsAndFollowsTheLead(t *testing.T) {
 	env, p := environment(), plan(t, "one")
 	publisher, leader := publish(t, env, etcd)
-	publisher.Publish(table(p, 1, 1), written, 0) // does not lead
 	publisher.Publish(table(p, 1, 2), written, leader)
 	await(t, env, stamp(2, written))
 	publisher.Publish(table(p, 1, 2), written.Add(etcdstore.RenewEvery-1), leader) // too early for a renewal
@@ -82,4 +83,47 @@ func TestPublisher_RenewsAndFollowsTheLead(t *testing.T) {
 	publisher.Publish(table(p, 1, 3), written, leader+1) // no longer leads, and does not know it yet
 	publisher.Publish(table(p, 1, 4), written, leader)
 	await(t, env, stamp(4, written))
+}
+
+// broken is a store that cannot be reached; it counts who tries.
+type broken struct {
+	clientv3.KV
+
+	tries atomic.Int64
+}
+
+func (b *broken) Get(context.Context, string, ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	b.tries.Add(1)
+	return nil, errCrash
+}
+
+func TestPublisher_OnlyTheLeaderWritesAndTriesAgain(t *testing.T) {
+	p := plan(t, "one")
+	synctest.Test(t, func(t *testing.T) {
+		kv := &broken{}
+		publisher := etcdstore.NewPublisher(newWriter(t, kv, "prod"), nil)
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { publisher.Run(ctx) })
+		tried := func(want int64) {
+			t.Helper()
+			synctest.Wait()
+			if got := kv.tries.Load(); got != want || publisher.Stats().Failed != uint64(want) {
+				t.Errorf("%d tries, %+v, want %d", got, publisher.Stats(), want)
+			}
+		}
+		publisher.Publish(table(p, 1, 1), time.Now(), 0)
+		tried(0)
+		publisher.Publish(table(p, 1, 1), time.Now(), 12)
+		tried(1)
+		publisher.Publish(table(p, 1, 2), time.Now(), 12) // does not hurry the next try
+		tried(1)
+		time.Sleep(1100 * time.Millisecond)
+		tried(2)
+		publisher.Publish(table(p, 1, 3), time.Now(), 0) // lost the lead
+		time.Sleep(time.Minute)
+		tried(2)
+		stop()
+		running.Wait()
+	})
 }
