@@ -2,6 +2,8 @@ package serve_test
 
 import (
 	"context"
+	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -95,12 +97,29 @@ func TestEtcdRestartsUnderReplica(t *testing.T) {
 	}
 }
 
+// listener tells when a store is said to be out of reach.
+type listener struct {
+	slog.Handler
+
+	heard chan struct{}
+	once  sync.Once
+}
+
+func (*listener) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l *listener) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "the store cannot be reached yet" {
+		l.once.Do(func() { close(l.heard) })
+	}
+	return nil
+}
+
 // A replica that starts before its etcd waits for it.
 func TestReplicaStartsBeforeEtcd(t *testing.T) {
 	address, dir := freeAddress(t), t.TempDir()
-	ended := make(chan error, 1)
-	go func() { // etcd is late
-		time.Sleep(1500 * time.Millisecond)
+	ended, missed := make(chan error, 1), &listener{Handler: slog.DiscardHandler, heard: make(chan struct{})}
+	go func() {
+		<-missed.heard // the replica has looked for it in vain
 		etcd, err := embedded.Start(context.WithoutCancel(t.Context()), embedded.Options{Dir: dir, Listen: address, NoSync: true})
 		if err == nil {
 			<-t.Context().Done()
@@ -113,7 +132,7 @@ func TestReplicaStartsBeforeEtcd(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	r := run(t, serve.Options{Replica: "a", Etcd: external(address), Catalog: catalog(t)})
+	r := run(t, serve.Options{Replica: "a", Etcd: external(address), Catalog: catalog(t), Logger: slog.New(missed)})
 	if err := r.routesTo(true)(t.Context()); err != nil {
 		t.Error(err)
 	}

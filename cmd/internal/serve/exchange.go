@@ -21,6 +21,7 @@ const (
 type exchange struct {
 	rows   monitor.Exchange
 	claims monitor.Claims    // nil in memory: nobody else counts
+	series monitor.Series    // for people and tools, written by the leader
 	grace  int64             // seconds
 	redis  *redisstore.Store // nil in memory
 	ahead  atomic.Int64      // what Redis' clock is ahead of ours, nanoseconds
@@ -28,7 +29,7 @@ type exchange struct {
 
 func openExchange(o *Options, boot uint64) (*exchange, error) {
 	if !o.Redis.Used() {
-		return &exchange{rows: monitor.NewMemoryExchange()}, nil
+		return &exchange{rows: monitor.NewMemoryExchange(), series: monitor.NewMemorySeries(monitor.SeriesRetention{})}, nil
 	}
 	options := redisstore.Options{
 		Address: config.HostPort(o.Redis.Address), Username: o.Redis.Username, Database: o.Redis.DB,
@@ -51,7 +52,7 @@ func openExchange(o *Options, boot uint64) (*exchange, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	return &exchange{rows: s, claims: s, grace: sharedGrace, redis: s}, nil
+	return &exchange{rows: s, claims: s, series: s.Series(monitor.SeriesRetention{}), grace: sharedGrace, redis: s}, nil
 }
 
 func (x *exchange) close() error {

@@ -76,10 +76,16 @@ func (r *replica) run(ctx, starting context.Context) error {
 	g.Go(func() error { return r.ledger.Lead(loops) })
 	g.Go(func() error { snapshots.Run(loops); return nil })
 	g.Go(func() error { r.exchange.follow(loops, r.o.Logger); return nil })
+	series, err := r.seriesWriter()
+	if err != nil {
+		stopLoops()
+		return errors.Join(err, g.Wait())
+	}
+	g.Go(func() error { series.Run(loops); return nil })
 	r.node = node.New(node.Config{
 		Replica: r.o.Replica, Boot: r.boot, Ledger: r.ledger, Logger: r.o.Logger,
 		Exchange: r.exchange.rows, Claims: r.exchange.claims, Grace: r.exchange.grace,
-		OnEntry: r.entry, OnAlert: r.alert, OnTable: snapshots.Publish, Figures: r.metrics,
+		OnEntry: r.entry, OnAlert: r.alert, OnTable: snapshots.Publish, OnSealed: series.Offer, Figures: r.metrics,
 	})
 	if err := r.node.Start(starting, r.o.Catalog, r.exchange.now()); err != nil {
 		stopLoops()
@@ -123,7 +129,7 @@ func (r *replica) serve(ctx context.Context) error {
 	var err error
 	r.server, err = server.New(server.Config{
 		Replica: r.o.Replica, Router: r.node.Router(), World: r.node, Orders: r.node, Journal: r.ledger, Counters: r.node.Counters(),
-		Clock: r.node, Logger: r.o.Logger, Control: r.node.Control().Counters, Identities: r.o.Identities, AllowAnonymous: len(r.o.Identities) == 0,
+		Clock: r.node, Logger: r.o.Logger, Control: r.node.Control().Counters, Series: r.exchange.series, Identities: r.o.Identities, AllowAnonymous: len(r.o.Identities) == 0,
 		TLS: r.o.TLS, Environment: r.o.Environment,
 	}, r.metrics)
 	if err != nil {
