@@ -83,6 +83,7 @@ type Config struct {
 
 	Environment    string                         // name of the deployment, told in snapshots; empty = DefaultEnvironment
 	Identities     []Identity                     // who may call
+	Series         SeriesReader                   // what QuerySeries reads; nil = it is not built here
 	Control        func() monitor.ControlCounters // figures of monitor's Control; nil = not exported
 	AllowAnonymous bool                           // callers without a token may do everything; for a loopback address only
 	TLS            *tls.Config                    // nil = plain text

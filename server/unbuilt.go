@@ -15,11 +15,6 @@ func (r *routingService) StreamResults(grpc.BidiStreamingServer[sluicev1.StreamR
 	return notBuilt("StreamResults (use ReportResults)")
 }
 
-// QuerySeries is not built yet.
-func (c *channelService) QuerySeries(context.Context, *sluicev1.QuerySeriesRequest) (*sluicev1.QuerySeriesResponse, error) {
-	return nil, notBuilt("QuerySeries")
-}
-
 // ApplyCatalog is not built yet: start the server with the new file.
 func (c *catalogService) ApplyCatalog(context.Context, *sluicev1.ApplyCatalogRequest) (*sluicev1.ApplyCatalogResponse, error) {
 	return nil, notBuilt("ApplyCatalog")

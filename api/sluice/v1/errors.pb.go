@@ -90,6 +90,9 @@ const (
 	// UNAVAILABLE: the client's snapshot is newer than this replica's table; ask
 	// another replica, or again later. Nobody is sent back in time.
 	ErrorReason_ERROR_REASON_SNAPSHOT_BEHIND ErrorReason = 29
+	// UNAVAILABLE: the series cannot be read now; ask again. Decisions do not
+	// depend on it.
+	ErrorReason_ERROR_REASON_SERIES_UNAVAILABLE ErrorReason = 30
 )
 
 // Enum value maps for ErrorReason.
@@ -125,6 +128,7 @@ var (
 		27: "ERROR_REASON_REQUEST_ID_REUSED",
 		28: "ERROR_REASON_PAYMENT_EXPIRED",
 		29: "ERROR_REASON_SNAPSHOT_BEHIND",
+		30: "ERROR_REASON_SERIES_UNAVAILABLE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                0,
@@ -157,6 +161,7 @@ var (
 		"ERROR_REASON_REQUEST_ID_REUSED":          27,
 		"ERROR_REASON_PAYMENT_EXPIRED":            28,
 		"ERROR_REASON_SNAPSHOT_BEHIND":            29,
+		"ERROR_REASON_SERIES_UNAVAILABLE":         30,
 	}
 )
 
@@ -382,7 +387,7 @@ const file_sluice_v1_errors_proto_rawDesc = "" +
 	"attempt_id\x18\x03 \x01(\tR\tattemptId\x123\n" +
 	"\aoutcome\x18\x04 \x01(\x0e2\x19.sluice.config.v1.OutcomeR\aoutcome\x12\x19\n" +
 	"\braw_code\x18\x05 \x01(\tR\arawCode\x12\x16\n" +
-	"\x06advice\x18\x06 \x01(\tR\x06advice*\x8e\b\n" +
+	"\x06advice\x18\x06 \x01(\tR\x06advice*\xb3\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ERROR_REASON_ALREADY_PAID\x10\x01\x12+\n" +
@@ -414,7 +419,8 @@ const file_sluice_v1_errors_proto_rawDesc = "" +
 	"\x1cERROR_REASON_INVALID_CATALOG\x10\x1a\x12\"\n" +
 	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x1b\x12 \n" +
 	"\x1cERROR_REASON_PAYMENT_EXPIRED\x10\x1c\x12 \n" +
-	"\x1cERROR_REASON_SNAPSHOT_BEHIND\x10\x1dB5Z3github.com/sluice-pay/sluice/api/sluice/v1;sluicev1b\x06proto3"
+	"\x1cERROR_REASON_SNAPSHOT_BEHIND\x10\x1d\x12#\n" +
+	"\x1fERROR_REASON_SERIES_UNAVAILABLE\x10\x1eB5Z3github.com/sluice-pay/sluice/api/sluice/v1;sluicev1b\x06proto3"
 
 var (
 	file_sluice_v1_errors_proto_rawDescOnce sync.Once

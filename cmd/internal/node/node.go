@@ -34,6 +34,9 @@ type Config struct {
 	// OnTable is offered the table in force after every look at the ledger, with when that confirmed it and the CreateRevision
 	// of this replica's leader key, 0 = it does not lead. It must not wait; may be nil.
 	OnTable func(table *routing.Table, confirmed time.Time, leader int64)
+	// OnSealed is offered the sum of every sealed second while this replica leads, in order; the counts do not change any more.
+	// It must not wait; may be nil.
+	OnSealed func(*monitor.SecondCounts)
 }
 
 // Figures take what people are shown in metrics; *server.Metrics is one.
@@ -86,6 +89,9 @@ func New(cfg Config) *Node {
 	}
 	if cfg.OnAlert == nil {
 		cfg.OnAlert = func(statemachine.Alert) {}
+	}
+	if cfg.OnSealed == nil {
+		cfg.OnSealed = func(*monitor.SecondCounts) {}
 	}
 	if cfg.Figures == nil {
 		cfg.Figures = noFigures{}

@@ -100,6 +100,9 @@ func (n *Node) judge(ctx context.Context, last int64, fleet *statemachine.Fleet)
 		sum := monitor.Sum(rows)
 		sum.Second = s
 		n.minute.add(&sum)
+		if n.control.View().Leader != 0 {
+			n.cfg.OnSealed(&sum)
+		}
 		found := n.pipeline.Observe(&sum, fleet)
 		for _, v := range found.Verdicts {
 			inputs = append(inputs, monitor.Input{Scope: v.Scope, Event: v})
