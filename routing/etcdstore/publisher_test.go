@@ -2,6 +2,7 @@ package etcdstore_test
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,8 +15,8 @@ import (
 	"github.com/sluice-pay/sluice/routing/etcdstore"
 )
 
-// publish runs a publisher whose transactions may be held up. It returns the publisher, a leader's fence, and what ends it.
-func publish(t *testing.T, env string, kv clientv3.KV) (p *etcdstore.Publisher, leader int64, end func()) {
+// publish runs a publisher whose transactions may be held up. It returns the publisher and a leader's fence.
+func publish(t *testing.T, env string, kv clientv3.KV) (p *etcdstore.Publisher, leader int64) {
 	t.Helper()
 	got, err := etcd.Put(t.Context(), "/sluice/"+env+"/leader", "r1")
 	if err != nil {
@@ -25,9 +26,8 @@ func publish(t *testing.T, env string, kv clientv3.KV) (p *etcdstore.Publisher, 
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { p.Run(ctx) })
-	end = func() { stop(); running.Wait() }
-	t.Cleanup(end)
-	return p, got.Header.GetRevision(), end
+	t.Cleanup(func() { stop(); running.Wait() })
+	return p, got.Header.GetRevision()
 }
 
 // await waits until the stored snapshot has a stamp.
@@ -45,6 +45,18 @@ func await(t *testing.T, env string, want routing.Stamp) {
 	t.Fatalf("waited in vain for %+v", want)
 }
 
+// settled returns the figures once they tell of a revision: it is seen in the store a little earlier.
+func settled(t *testing.T, p *etcdstore.Publisher, revision int64) etcdstore.PublisherStats {
+	t.Helper()
+	for begin := time.Now(); time.Since(begin) < 20*time.Second; runtime.Gosched() {
+		if s := p.Stats(); s.Revision == revision {
+			return s
+		}
+	}
+	t.Fatalf("the figures do not tell of revision %d: %+v", revision, p.Stats())
+	return etcdstore.PublisherStats{}
+}
+
 func stamp(revision int64, at time.Time) routing.Stamp {
 	return routing.Stamp{Revision: routing.Revision{Epoch: 1, Revision: revision}, Written: at}
 }
@@ -57,7 +69,7 @@ func TestPublisher_NewestWinsAndNobodyWaits(t *testing.T) {
 		<-hang
 		return nil
 	}}
-	publisher, leader, end := publish(t, env, kv)
+	publisher, leader := publish(t, env, kv)
 	publisher.Publish(table(p, 1, 1), written, leader)
 	<-stuck // etcd hangs
 	for revision := int64(2); revision <= 50; revision++ {
@@ -65,15 +77,14 @@ func TestPublisher_NewestWinsAndNobodyWaits(t *testing.T) {
 	}
 	close(hang)
 	await(t, env, stamp(50, written))
-	end()
-	if s := publisher.Stats(); s.Pushed > 2 || s.Failed != 0 {
+	if s := settled(t, publisher, 50); s.Pushed > 2 || s.Failed != 0 {
 		t.Errorf("what was overtaken was stored too: %+v", s)
 	}
 }
 
 func TestPublisher_RenewsAndFollowsTheLead(t *testing.T) {
 	env, p := environment(), plan(t, "one")
-	publisher, leader, end := publish(t, env, etcd)
+	publisher, leader := publish(t, env, etcd)
 	publisher.Publish(table(p, 1, 2), written, leader)
 	await(t, env, stamp(2, written))
 	publisher.Publish(table(p, 1, 2), written.Add(etcdstore.RenewEvery-1), leader) // too early for a renewal
@@ -82,8 +93,7 @@ func TestPublisher_RenewsAndFollowsTheLead(t *testing.T) {
 	publisher.Publish(table(p, 1, 3), written, leader+1) // no longer leads, and does not know it yet
 	publisher.Publish(table(p, 1, 4), written, leader)
 	await(t, env, stamp(4, written))
-	end()
-	if s := publisher.Stats(); s.Revision != 4 || !s.Written.Equal(written) {
+	if s := settled(t, publisher, 4); !s.Written.Equal(written) {
 		t.Errorf("%+v", s)
 	}
 }
