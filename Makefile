@@ -27,6 +27,8 @@ GOLANGCI := .bin/golangci-lint
 EXTRA := .bin/benchstat
 NFPM := .bin/nfpm
 DEB_DIR ?= bin
+DEB_BUILT := .cache/deb/sluice
+DEB_BINARY ?= $(DEB_BUILT)
 PROTOS := api/third_party/buf/validate/validate.proto
 BASELINE := api/baseline.binpb
 IMAGE := .cache/api.binpb
@@ -49,10 +51,12 @@ build: ## Build bin/sluice, stamped with its version
 .PHONY: deb
 deb: $(NFPM) ## Build the Debian package of this machine's architecture into bin/
 	mkdir -p .cache/deb '$(DEB_DIR)'
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o .cache/deb/sluice ./cmd/sluice
+	if [[ '$(DEB_BINARY)' == '$(DEB_BUILT)' ]]; then
+	  CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o $(DEB_BUILT) ./cmd/sluice
+	fi
 	seconds=$$(git log -1 --format=%ct 2>/dev/null || echo 0)
 	version=$$(cmd/tools/debversion.sh '$(VERSION)' "$$seconds")
-	DEB_BINARY=.cache/deb/sluice DEB_ARCH=$$($(GO) env GOARCH) DEB_VERSION="$$version" SOURCE_DATE_EPOCH="$$seconds" \
+	DEB_BINARY='$(DEB_BINARY)' DEB_ARCH=$$($(GO) env GOARCH) DEB_VERSION="$$version" SOURCE_DATE_EPOCH="$$seconds" \
 	  $(NFPM) package --config deploy/nfpm.yaml --packager deb --target '$(DEB_DIR)'
 
 .PHONY: test

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Finds what the tests need beside Go: a redis-server, a C compiler for the race
-# detector. Looks on PATH; else installs by apt as root; else unpacks packages
+# detector, promtool for the alert rules, dpkg for the package. Looks on PATH; else installs by apt as root; else unpacks packages
 # into .cache, touching nothing else; else says what will be skipped and why.
 #
 # Prints shell assignments for `eval`; all other words go to standard error.
@@ -17,8 +17,8 @@ say() { echo "setup: $*" >&2; }
 
 for name in $require; do
   case $name in
-    redis-server | race) ;;
-    *) say "SLUICE_REQUIRE: unknown name \"$name\"; known are redis-server and race" && exit 2 ;;
+    redis-server | race | promtool | dpkg) ;;
+    *) say "SLUICE_REQUIRE: unknown name \"$name\"; known are redis-server, race, promtool and dpkg" && exit 2 ;;
   esac
 done
 
@@ -92,6 +92,24 @@ find_redis() {
   return 1
 }
 
+# promtool_runs PATH: whether this promtool starts here.
+promtool_runs() { [[ -x $1 ]] && "$1" --version >/dev/null 2>&1; }
+
+# find_promtool: it comes with the package of Prometheus.
+find_promtool() {
+  promtool=$(command -v promtool || true)
+  [[ -n $promtool ]] && promtool_runs "$promtool" && return 0
+  if install_as_root prometheus; then
+    promtool=$(command -v promtool || true)
+    [[ -n $promtool ]] && promtool_runs "$promtool" && return 0
+  fi
+  promtool=$unpacked/usr/bin/promtool
+  promtool_runs "$promtool" && return 0
+  unpack prometheus && promtool_runs "$promtool" && return 0
+  promtool=
+  return 1
+}
+
 # compiles COMMAND: whether this compiler builds and links what cgo needs.
 compiles() {
   local dir
@@ -135,8 +153,10 @@ skipped() {
 
 command -v go >/dev/null || { say "Go is not on PATH" && exit 1; }
 
-redis= compiler= race=
+redis= compiler= race= promtool=
 find_redis || skipped redis-server "tests against a real Redis"
+find_promtool || skipped promtool "tests of the alert rules"
+command -v dpkg-deb >/dev/null && command -v dpkg >/dev/null || skipped dpkg "tests of the Debian package"
 if find_compiler; then
   race=-race
 else
@@ -144,8 +164,9 @@ else
 fi
 [[ $missing == 0 ]] || exit 1
 
-say "redis-server: ${redis:-none}; race detector: ${compiler:-off}"
-printf 'export SLUICE_REDIS_SERVER=%q SLUICE_RACE=%q SLUICE_REQUIRE=%q\n' "$redis" "$race" "${SLUICE_REQUIRE:-}"
+say "redis-server: ${redis:-none}; promtool: ${promtool:-none}; race detector: ${compiler:-off}"
+printf 'export SLUICE_REDIS_SERVER=%q SLUICE_PROMTOOL=%q SLUICE_RACE=%q SLUICE_REQUIRE=%q\n' \
+  "$redis" "$promtool" "$race" "${SLUICE_REQUIRE:-}"
 if [[ -n $compiler ]]; then
   printf 'export CGO_ENABLED=1 CC=%q\n' "$compiler"
 fi
