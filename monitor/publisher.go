@@ -45,6 +45,14 @@ func NewPublisher(x Exchange, claims Claims, counters *Counters) *Publisher {
 // Waiting is the number of seconds that could not be published yet.
 func (p *Publisher) Waiting() int { return len(p.queue) }
 
+// Published is the newest second up to which every row was published, or dropped, where rows up to last were given.
+func (p *Publisher) Published(last int64) int64 {
+	if len(p.queue) > 0 {
+		return p.queue[0].row.Counts.Second - 1
+	}
+	return last
+}
+
 // Dropped is the number of seconds that grew too old to be published: their reports were counted by this replica alone.
 func (p *Publisher) Dropped() uint64 { return p.dropped }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/metadata"
@@ -59,6 +60,12 @@ type Identity struct {
 	Name      string   // author of orders, reporter of results; 1 to 200 bytes
 	TokenHash [32]byte // SHA-256 of the token, so that a leaked configuration is no leaked token
 	Roles     Role
+
+	PerSecond  float64 // RPCs and batches a second; 0 = Config.PerSecond, below 0 = no limit
+	Burst      int     // of them at once; 0 = those of one second
+	MaxStreams int     // streams at once; 0 = Config.MaxStreams
+
+	limits *limits
 }
 
 // HashToken returns what Identity.TokenHash has to be for a token.
@@ -71,7 +78,7 @@ type authenticator struct {
 }
 
 func newAuthenticator(identities []Identity, anonymous bool) (*authenticator, error) {
-	a := &authenticator{identities: identities}
+	a := &authenticator{identities: slices.Clone(identities)}
 	if anonymous {
 		a.anonymous = &Identity{Name: "anonymous", Roles: allRoles}
 	}
@@ -94,6 +101,20 @@ func newAuthenticator(identities []Identity, anonymous bool) (*authenticator, er
 		}
 	}
 	return a, nil
+}
+
+// limit gives every caller its limits.
+func (a *authenticator) limit(c *Config) error {
+	err := checkLimits("server", c.PerSecond, c.Burst)
+	for i := range a.identities {
+		id := &a.identities[i]
+		err = errors.Join(err, checkLimits(id.Name, id.PerSecond, id.Burst))
+		id.limits = c.limitsOf(id)
+	}
+	if a.anonymous != nil {
+		a.anonymous.limits = c.limitsOf(a.anonymous)
+	}
+	return err
 }
 
 // caller returns who calls, or a fault. Every known token is compared, each in constant time.

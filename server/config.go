@@ -18,7 +18,8 @@ type Router interface {
 	Table() *routing.Table // nil before the first
 }
 
-// Clock is the replica's coarse clock, moved once a second by whoever drives it, so that a decision asks no other.
+// Clock is the replica's coarse clock, moved once a second by whoever drives it, so that a decision asks no other. One that is a
+// Publisher as well tells streams of results what is published.
 type Clock interface {
 	Second() int64 // Unix seconds
 }
@@ -91,6 +92,11 @@ type Config struct {
 	MaxInFlight    int                            // requests under way before the replica sheds load; 0 = 4096
 	SlowRPC        time.Duration                  // RPCs that take longer are logged; 0 = 250 ms
 	Heartbeat      time.Duration                  // between heartbeats of a quiet watch; 0 = 10 s
+	Acknowledge    time.Duration                  // between looks at what is published, of each stream of results; 0 = 200 ms
+	PerSecond      float64                        // RPCs a second of an identity that has no limit of its own; 0 = DefaultPerSecond, below 0 = no limit
+	Burst          int                            // of them at once; 0 = those of one second
+	MaxStreams     int                            // streams of an identity at once; 0 = DefaultMaxStreams
+	MaxConnections int                            // of a listener, further ones are closed; 0 = DefaultMaxConnections
 }
 
 // DefaultEnvironment is the name of a deployment that was given none.
@@ -111,6 +117,22 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Heartbeat <= 0 {
 		c.Heartbeat = 10 * time.Second
+	}
+	if c.Acknowledge <= 0 {
+		c.Acknowledge = 200 * time.Millisecond
+	}
+	return c.withLimits()
+}
+
+func (c Config) withLimits() Config {
+	if c.PerSecond == 0 {
+		c.PerSecond = DefaultPerSecond
+	}
+	if c.MaxStreams <= 0 {
+		c.MaxStreams = DefaultMaxStreams
+	}
+	if c.MaxConnections <= 0 {
+		c.MaxConnections = DefaultMaxConnections
 	}
 	return c
 }

@@ -35,7 +35,7 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 		s.metrics.shed.Inc()
 		return nil, overloaded().GRPCStatus().Err()
 	}
-	ctx, err = s.admit(ctx, m, req)
+	ctx, err = s.admit(ctx, m, req, start)
 	if err != nil {
 		return nil, s.toStatus(ctx, m.name, err)
 	}
@@ -52,7 +52,7 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 }
 
 // admit checks who calls and, but for hot RPCs, what is asked.
-func (s *Server) admit(ctx context.Context, m *method, req any) (context.Context, error) {
+func (s *Server) admit(ctx context.Context, m *method, req any, now time.Time) (context.Context, error) {
 	if m.public {
 		return ctx, nil
 	}
@@ -62,6 +62,10 @@ func (s *Server) admit(ctx context.Context, m *method, req any) (context.Context
 	}
 	if !id.may(m.roles) {
 		return ctx, denied(id.Name + " needs one of the roles " + m.roles.String() + " for " + m.name)
+	}
+	if wait := id.limits.rate.take(now); wait > 0 {
+		s.refused.rate.Inc()
+		return ctx, tooFast(wait)
 	}
 	if m.name == sluicev1.RoutingService_Route_FullMethodName {
 		return ctx, nil // Route does not ask who calls
@@ -101,7 +105,7 @@ func (s *Server) finish(ctx context.Context, m *method, took time.Duration, err 
 	switch {
 	case code == codes.Internal || code == codes.Unknown || code == codes.DataLoss:
 		s.log.LogAttrs(ctx, slog.LevelError, "rpc failed", slog.String("method", m.name), slog.String("code", code.String()), slog.Duration("took", took))
-	case took > s.cfg.SlowRPC && (m.hot || m.deadline > 0): // streams are meant to last
+	case took > s.cfg.SlowRPC && !m.lasting && (m.hot || m.deadline > 0): // streams are meant to last
 		s.log.LogAttrs(ctx, slog.LevelWarn, "rpc slow", slog.String("method", m.name), slog.String("code", code.String()), slog.Duration("took", took))
 	}
 }
@@ -126,14 +130,27 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 		}
 		s.finish(ss.Context(), m, s.cfg.Now().Sub(start), err)
 	}()
-	ctx, err := s.admit(ss.Context(), m, nil)
+	ctx, err := s.admit(ss.Context(), m, nil, start)
 	if err != nil {
 		return s.toStatus(ctx, m.name, err)
 	}
+	limits := s.public
+	if !m.public {
+		limits = callerOf(ctx).limits
+	}
+	if !limits.open() {
+		s.refused.streams.Inc()
+		return tooManyStreams(limits.maxStreams).GRPCStatus().Err()
+	}
+	defer limits.close()
 	if m.public {
 		return handler(srv, ss)
 	}
-	err = handler(srv, &checkedStream{ServerStream: ss, ctx: ctx, check: s.checkMessage})
+	check := s.checkMessage
+	if m.hot {
+		check = func(proto.Message) error { return nil } // by hand
+	}
+	err = handler(srv, &checkedStream{ServerStream: ss, ctx: ctx, check: check})
 	if _, ok := status.FromError(err); err == nil || ok && m.roles == allRoles {
 		return err
 	}

@@ -13,6 +13,7 @@ type rule struct {
 	roles    Role          // one of them is needed; public = none
 	public   bool          // no caller has to be known
 	hot      bool          // validated by hand, without a deadline of ours: it does no I/O
+	lasting  bool          // a hot stream: it is meant to last
 	deadline time.Duration // most time it may take; 0 = no bound (streams, hot RPCs)
 }
 
@@ -39,7 +40,7 @@ func rules() map[string]rule {
 		sluicev1.RoutingService_ListPaymentOptions_FullMethodName: {roles: routers, deadline: readDeadline},
 		sluicev1.RoutingService_ReportResult_FullMethodName:       {roles: Gateway, hot: true},
 		sluicev1.RoutingService_ReportResults_FullMethodName:      {roles: Gateway, hot: true},
-		sluicev1.RoutingService_StreamResults_FullMethodName:      {roles: Gateway},
+		sluicev1.RoutingService_StreamResults_FullMethodName:      {roles: Gateway, hot: true, lasting: true},
 		sluicev1.RoutingService_ExplainRoute_FullMethodName:       {roles: explainer, deadline: readDeadline},
 		sluicev1.RoutingService_GetSnapshot_FullMethodName:        {roles: routers, deadline: readDeadline},
 		sluicev1.RoutingService_WatchSnapshot_FullMethodName:      {roles: routers},

@@ -37,10 +37,7 @@ func (r *routingService) ReportResults(ctx context.Context, m *sluicev1.ReportRe
 	reply := &sluicev1.ReportResultsResponse{}
 	refuse := func(i int, err error) { reply.Rejections = append(reply.Rejections, rejection(i, err)) }
 	n := r.s.ingest.Reports(m.GetReports(), reporterOf(ctx, m.GetReporter()), r.s.cfg.Clock.Second(), b, refuse)
-	reply.Counts = &sluicev1.ReportCounts{
-		Applied: n[monitor.Applied], Corrected: n[monitor.Corrected], Duplicate: n[monitor.Duplicate],
-		Rejected: n[monitor.RejectedIn], Late: n[monitor.Late],
-	}
+	reply.Counts = countsOf(n)
 	return reply, nil
 }
 

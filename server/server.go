@@ -41,6 +41,9 @@ type Server struct {
 	serving  bool // as health watchers were told; guarded by refresh
 
 	snapshots snapshotSignal
+	published Publisher // nil = not known
+	refused   limitCounters
+	public    *limits // of all callers of public streams together
 }
 
 // New returns a server that listens nowhere yet. Metrics may be nil.
@@ -58,6 +61,9 @@ func New(cfg Config, metrics *Metrics) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := auth.limit(&cfg); err != nil {
+		return nil, err
+	}
 	if metrics == nil {
 		metrics = NewMetrics()
 	}
@@ -65,7 +71,11 @@ func New(cfg Config, metrics *Metrics) (*Server, error) {
 		cfg: cfg, auth: auth, metrics: metrics, methods: metrics.methods(), health: health.NewServer(), away: make(chan struct{}),
 		log: slog.New(NewRedactingHandler(cfg.Logger.Handler())), ingest: NewIngest(cfg.Router, cfg.Counters),
 	}
-	s.hub = newHub(metrics)
+	s.hub, s.public = newHub(metrics), cfg.limitsOf(&Identity{})
+	s.published, _ = cfg.Clock.(Publisher)
+	if s.refused, err = newLimitCounters(metrics.registry); err != nil {
+		return nil, fmt.Errorf("%w: these metrics belong to another server: %w", ErrConfig, err)
+	}
 	if err := metrics.registry.Register(newCollector(s)); err != nil {
 		return nil, fmt.Errorf("%w: these metrics belong to another server: %w", ErrConfig, err)
 	}
@@ -150,6 +160,7 @@ func (s *Server) Refresh() {
 
 // Serve answers on the listener until Stop; it returns nil after a Stop.
 func (s *Server) Serve(l net.Listener) error {
+	l = &limitListener{Listener: l, most: int64(s.cfg.MaxConnections), refused: s.refused.connections}
 	if err := s.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serve grpc on %s: %w", l.Addr(), err)
 	}

@@ -67,9 +67,12 @@ func errorRows() []errorRow {
 		{name: "monitor.ErrDuplicateRequest", err: monitor.ErrDuplicateRequest, code: codes.AlreadyExists, reason: sluicev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED, field: "request_id"},
 		{name: "monitor.ErrTooLarge", err: monitor.ErrTooLarge, code: invalidArg, reason: invalidField, field: "scope"},
 		{name: "monitor.ErrUnattributed", err: monitor.ErrUnattributed, code: invalidArg, reason: invalidField, field: "reason"},
+		{name: "monitor.ErrSeries", err: monitor.ErrSeries, code: invalidArg, reason: invalidField, field: "scope"},
 		{name: "monitor.ErrDamaged", err: monitor.ErrDamaged, code: codes.Internal, reason: internal, hide: true},
 		{name: "monitor.ErrEvidence", err: monitor.ErrEvidence, code: codes.Internal, reason: internal, hide: true},
 		{name: "monitor.ErrPacked", err: monitor.ErrPacked, code: codes.Internal, reason: internal, hide: true},
+		{name: "monitor.ErrClaim", err: monitor.ErrClaim, code: codes.Internal, reason: internal, hide: true},
+		{name: "monitor.ErrFenced", err: monitor.ErrFenced, code: codes.Internal, reason: internal, hide: true},
 		{name: "monitor.ErrItems", err: monitor.ErrItems, code: codes.Internal, reason: internal, hide: true},
 
 		{name: "statemachine.ErrAction", err: statemachine.ErrAction, code: invalidArg, reason: invalidField, field: "action"},

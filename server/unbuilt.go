@@ -3,17 +3,10 @@ package server
 import (
 	"context"
 
-	"google.golang.org/grpc"
-
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
 )
 
 // What is declared but not built yet answers UNIMPLEMENTED with the reason NOT_BUILT_YET.
-
-// StreamResults is not built yet: use ReportResults.
-func (r *routingService) StreamResults(grpc.BidiStreamingServer[sluicev1.StreamResultsRequest, sluicev1.StreamResultsResponse]) error {
-	return notBuilt("StreamResults (use ReportResults)")
-}
 
 // ApplyCatalog is not built yet: start the server with the new file.
 func (c *catalogService) ApplyCatalog(context.Context, *sluicev1.ApplyCatalogRequest) (*sluicev1.ApplyCatalogResponse, error) {

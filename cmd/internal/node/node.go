@@ -63,6 +63,7 @@ type Node struct {
 	control   *monitor.Control
 	pipeline  *monitor.Pipeline
 	second    atomic.Int64
+	published atomic.Int64 // newest second up to which all are published
 	sight     atomic.Pointer[server.Sight]
 
 	mu      sync.Mutex
@@ -123,6 +124,9 @@ func (n *Node) Second() int64 { return n.second.Load() }
 // SetSecond moves the coarse clock. Whoever drives Tick calls it at each full second, also while a Tick is under way.
 func (n *Node) SetSecond(second int64) { n.second.Store(second) }
 
+// Published returns the newest second, Unix, up to which every second is closed and published, or was given up as too old.
+func (n *Node) Published() int64 { return n.published.Load() }
+
 // Sight returns the control plane as it was last seen, nil before Start.
 func (n *Node) Sight() *server.Sight { return n.sight.Load() }
 
@@ -146,6 +150,7 @@ func (n *Node) Start(ctx context.Context, catalog *configv1.Catalog, now time.Ti
 	}
 	n.restore(ctx)
 	n.closed, n.sealed, n.saved = now.Unix()-1, now.Unix()-1-n.cfg.Grace, now.Unix()
+	n.published.Store(n.closed)
 	n.told = n.control.View().Head.Sequence
 	return n.look(ctx, now)
 }

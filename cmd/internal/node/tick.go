@@ -71,6 +71,7 @@ func (n *Node) publish(ctx context.Context, last int64) error {
 	}
 	err := n.publisher.Publish(ctx, rows, last+1)
 	n.closed = last
+	n.published.Store(n.publisher.Published(last))
 	for _, c := range n.counters.Contradictions() {
 		n.raise(c.Alert())
 	}
