@@ -57,6 +57,10 @@ func TestContainerfile(t *testing.T) {
 	if !strings.Contains(stages[0], "golang:"+version+" ") {
 		t.Errorf("the build stage is %q, want Go %s as in go.mod", stages[0], version)
 	}
+}
+
+func TestContainerfileCopiesWhatExists(t *testing.T) {
+	all := instructions(read(t, "deploy/Containerfile"))
 	for _, i := range all {
 		for _, path := range regexp.MustCompile(`deploy/\S+`).FindAllString(i.rest, -1) {
 			if _, err := os.Stat(filepath.Join(top, path)); err != nil {

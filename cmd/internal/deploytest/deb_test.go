@@ -15,6 +15,11 @@ func buildDeb(t *testing.T) string {
 	t.Helper()
 	tool(t, "dpkg", "dpkg")
 	tool(t, "dpkg", "dpkg-deb")
+	nfpm := exec.Command("make", ".bin/nfpm")
+	nfpm.Dir = top
+	if out, err := nfpm.CombinedOutput(); err != nil {
+		lacking(t, "dpkg", "nfpm cannot be built: "+string(out))
+	}
 	dir := t.TempDir()
 	cmd := exec.Command("make", "deb", "DEB_DIR="+dir, "DEB_BINARY="+binary, "VERSION=v1.2.3-4-gabc")
 	cmd.Dir = top

@@ -41,15 +41,19 @@ func tool(t *testing.T, requirement, name string) string {
 		return path
 	}
 	path, err := exec.LookPath(name)
-	switch {
-	case err == nil:
-		return path
-	case slices.Contains(strings.Fields(os.Getenv("SLUICE_REQUIRE")), requirement):
-		t.Fatalf("%s is required and not found; cmd/tools/setup.sh installs it", name)
-	default:
-		t.Skipf("%s is not found; cmd/tools/setup.sh installs it", name)
+	if err != nil {
+		lacking(t, requirement, name+" is not found; cmd/tools/setup.sh looks for it")
 	}
-	return ""
+	return path
+}
+
+// lacking skips the test with the reason; what SLUICE_REQUIRE names may not be skipped.
+func lacking(t *testing.T, requirement, why string) {
+	t.Helper()
+	if slices.Contains(strings.Fields(os.Getenv("SLUICE_REQUIRE")), requirement) {
+		t.Fatalf("%s, and %s is required", why, requirement)
+	}
+	t.Skip(why)
 }
 
 // ran runs a command that must succeed and returns what it printed.
