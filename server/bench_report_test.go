@@ -58,28 +58,32 @@ func reportsAgainstEcho(b *testing.B, measure func(*testing.B, sluicev1.RoutingS
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	s := newStandOf(b, largeCatalog(benchChannels, benchCandidates), func(c *Config) {
 		w, _ := c.World.(*world)
-		w.counters = monitor.NewCounters(monitor.CountersOptions{DuplicateSlots: 1 << 22}) // room for all attempts in one second
+		w.counters = monitor.NewCounters(monitor.CountersOptions{}) // as in production
 		if err := w.counters.SetItems(w.plan.Items()); err != nil {
 			b.Fatal(err)
 		}
 		c.Now, c.Counters = time.Now, w.counters
 	})
 	client := sluicev1.NewRoutingServiceClient(serveTCP(b, s.server.grpc))
-	decision, err := client.Route(as(b, Cashier), benchRequest())
-	if err != nil {
-		b.Fatal(err)
+	cashier := metadata.AppendToOutgoingContext(b.Context(), "authorization", "Bearer cashier")
+	window := func() float64 { // each in a second of its own, of decisions of that second
+		s.counters.Close(s.second.Add(1) - 1)
+		decision, err := client.Route(cashier, benchRequest())
+		if err != nil {
+			b.Fatal(err)
+		}
+		return measure(b, client, decision.GetDecisionId())
 	}
-	report1 := benchReports(decision.GetDecisionId())[0]
 	plain := grpc.NewServer(transportOptions()...)
 	e := &echo{reply: &sluicev1.ReportResultResponse{}}
 	plain.RegisterService(e.desc(), e)
 	conn := serveTCP(b, plain)
-	echoed := &sluicev1.ReportResultRequest{Report: report1}
+	echoed := &sluicev1.ReportResultRequest{Report: benchReports("20261120-0123456789abcdef-0123456789abcdef-0123456789")[0]}
 	callEcho := func() error {
 		return conn.Invoke(b.Context(), "/bench.Echo/Echo", echoed, &sluicev1.ReportResultResponse{})
 	}
 	rate(b, callEcho)
-	measure(b, client, decision.GetDecisionId())
+	window()
 	for range b.N {
 		var ratios, echoes, reports []float64
 		for pair := range benchReportPairs {
@@ -87,7 +91,7 @@ func reportsAgainstEcho(b *testing.B, measure func(*testing.B, sluicev1.RoutingS
 			if pair%2 == 0 {
 				o = rate(b, callEcho).perSecond
 			}
-			r = measure(b, client, decision.GetDecisionId())
+			r = window()
 			if pair%2 == 1 {
 				o = rate(b, callEcho).perSecond
 			}

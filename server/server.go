@@ -87,7 +87,7 @@ func New(cfg Config, metrics *Metrics) (*Server, error) {
 
 // options bounds what a client may take: grpc's own defaults are nearly unlimited.
 func (s *Server) options() []grpc.ServerOption {
-	o := append(transportOptions(), grpc.UnaryInterceptor(s.unary), grpc.StreamInterceptor(s.stream))
+	o := append(transportOptions(), grpc.UnaryInterceptor(s.unary), grpc.StreamInterceptor(s.stream), grpc.ForceServerCodecV2(newBatchCodec()))
 	if s.cfg.TLS != nil {
 		o = append(o, grpc.Creds(credentials.NewTLS(s.cfg.TLS)))
 	}
