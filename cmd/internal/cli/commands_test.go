@@ -150,7 +150,7 @@ func TestRun_UnreachableSaysWhereAndHow(t *testing.T) {
 }
 
 func TestRun_WrongUsage(t *testing.T) {
-	for _, line := range []string{"nonsense", "now --nonsense", "now here", "catalog nonsense", "why", "now --timeout -1s", "now -o yaml", "channels --address nowhere"} {
+	for _, line := range []string{"nonsense", "now --nonsense", "now here", "catalog nonsense", "why", "now --timeout -1s", "now -o xml", "channels --address nowhere"} {
 		if got := start(t, newFake()).do(t, strings.Fields(line)...); got.code != ExitUsage || got.err == "" {
 			t.Errorf("%s: exit code %d: %s", line, got.code, got.err)
 		}

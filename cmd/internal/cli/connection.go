@@ -33,10 +33,17 @@ type connectionFlags struct {
 	timeout                       time.Duration
 }
 
+// connection gives a command the flags of the connection.
+func (a *app) connection(cmd *cobra.Command) {
+	a.conn.register(cmd)
+	cmd.Flags().StringVar(&a.context, "context", "", "`NAME` of a context of 'sluice context set' (default $SLUICE_CONTEXT, else the one in use)")
+	complete(cmd, "context", a.completeContexts)
+}
+
 func (c *connectionFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&c.address, "address", "", "`HOST:PORT` of the server (default $SLUICE_ADDRESS, else "+defaultAddress+")")
-	f.StringVar(&c.token, "token", "", "bearer token; others on this machine can see it here\n(default $SLUICE_TOKEN, else the file ~/.config/sluice/token)")
+	f.StringVar(&c.address, "address", "", "`HOST:PORT` of the server (default $SLUICE_ADDRESS, else that of the context, else "+defaultAddress+")")
+	f.StringVar(&c.token, "token", "", "bearer token; others on this machine can see it here\n(default $SLUICE_TOKEN, else the context's token file, else ~/.config/sluice/token)")
 	f.StringVar(&c.ca, "ca", "", "PEM `FILE` with the authorities that the server's certificate is checked against")
 	f.StringVar(&c.cert, "cert", "", "PEM `FILE` with the client's certificate")
 	f.StringVar(&c.key, "key", "", "PEM `FILE` with the key of --cert")
@@ -44,22 +51,12 @@ func (c *connectionFlags) register(cmd *cobra.Command) {
 	f.DurationVar(&c.timeout, "timeout", 5*time.Second, "how long to wait for an answer")
 }
 
-// target is the address in force.
-func (c *connectionFlags) target(env func(string) string) string {
-	for _, a := range []string{c.address, env("SLUICE_ADDRESS")} {
-		if a != "" {
-			return a
-		}
-	}
-	return defaultAddress
-}
-
 // given lists the connection flags of the command line, for commands shown to be run later. A token is never among them.
 func given(cmd *cobra.Command) []string {
 	var list []string
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch f.Name {
-		case "address", "ca", "cert", "key":
+		case "address", "ca", "cert", "key", "context":
 			list = append(list, "--"+f.Name, f.Value.String())
 		case "insecure":
 			list = append(list, "--insecure")
@@ -73,16 +70,20 @@ func (a *app) connect() (*grpc.ClientConn, error) {
 	if a.conn.timeout <= 0 {
 		return nil, usagef("--timeout %s: want more than 0", a.conn.timeout)
 	}
-	address := a.conn.target(a.Env)
+	place, tokenFile, err := a.place()
+	if err != nil {
+		return nil, err
+	}
+	address := place.address
 	local, err := onThisMachine(address)
 	if err != nil {
 		return nil, err
 	}
-	transport, err := a.conn.transport(local)
+	transport, err := place.transport(local)
 	if err != nil {
 		return nil, err
 	}
-	token, err := a.bearer()
+	token, err := a.bearer(tokenFile)
 	if err != nil {
 		return nil, err
 	}
@@ -151,22 +152,34 @@ func (c *connectionFlags) transport(local bool) (credentials.TransportCredential
 	return credentials.NewTLS(config), nil
 }
 
-// bearer finds the token: flag, environment, file; empty = none.
-func (a *app) bearer() (string, error) {
+// bearer finds the token: flag, environment, the file of the context, the file of the user; empty = none.
+func (a *app) bearer(ofContext string) (string, error) {
 	for _, t := range []struct{ from, token string }{{"--token", a.conn.token}, {"SLUICE_TOKEN", a.Env("SLUICE_TOKEN")}} {
 		if t.token != "" {
 			return checkToken(t.from, t.token)
 		}
 	}
-	home := a.Env("HOME")
-	if home == "" {
+	if ofContext != "" {
+		token, err := a.readToken(ofContext)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", usagef("the context's token file %s does not exist", ofContext)
+		}
+		return token, err
+	}
+	directory := a.directory()
+	if directory == "" {
 		return "", nil
 	}
-	file := filepath.Join(home, ".config", "sluice", "token")
-	info, err := os.Stat(file)
+	token, err := a.readToken(filepath.Join(directory, "token"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
+	return token, err
+}
+
+// readToken reads a file with a token and warns of one that others can read.
+func (a *app) readToken(file string) (string, error) {
+	info, err := os.Stat(file)
 	if err != nil {
 		return "", fmt.Errorf("read the token: %w", err)
 	}

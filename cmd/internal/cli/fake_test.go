@@ -31,6 +31,9 @@ type fake struct {
 	channels map[string]*sluicev1.GetChannelResponse
 	incident *sluicev1.GetIncidentResponse
 	explain  *sluicev1.ExplainRouteResponse
+	series   []*sluicev1.SeriesPoint
+	queries  []*sluicev1.QuerySeriesRequest
+	hang     bool // ListChannels never answers
 	orders   []*sluicev1.SwitchChannelRequest
 	tokens   []string
 	watches  []*sluicev1.WatchChannelsRequest
@@ -38,7 +41,26 @@ type fake struct {
 	watch    func(n int, stream grpc.ServerStreamingServer[sluicev1.WatchChannelsResponse]) error
 }
 
+// QuerySeries answers in two pages.
+func (f *fake) QuerySeries(_ context.Context, r *sluicev1.QuerySeriesRequest) (*sluicev1.QuerySeriesResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queries = append(f.queries, proto.CloneOf(r))
+	if r.GetScope().GetName() == "nowhere" {
+		return nil, refusal(codes.NotFound, "UNKNOWN_CHANNEL", "the catalogue has no channel nowhere", nil)
+	}
+	half := len(f.series) / 2
+	if r.GetPageToken() == "" && half > 0 {
+		return &sluicev1.QuerySeriesResponse{Points: f.series[:half], NextPageToken: "second"}, nil
+	}
+	return &sluicev1.QuerySeriesResponse{Points: f.series[half:]}, nil
+}
+
 func (f *fake) ListChannels(ctx context.Context, r *sluicev1.ListChannelsRequest) (*sluicev1.ListChannelsResponse, error) {
+	if f.hang {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if md, ok := metadata.FromIncomingContext(ctx); ok {

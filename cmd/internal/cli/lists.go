@@ -11,13 +11,14 @@ import (
 
 func (a *app) newChannels() *cobra.Command {
 	request := &sluicev1.ListChannelsRequest{}
+	var watch bool
 	cmd := a.client(&cobra.Command{
 		Use:     "channels",
 		Short:   "List the channels and how they are doing",
 		Example: "  sluice channels --bank ICBC\n  sluice channels --domain unionpay-network --not-healthy",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.channels(cmd.Context(), request)
+			return a.channels(cmd.Context(), request, watch)
 		},
 	})
 	f := cmd.Flags()
@@ -26,10 +27,13 @@ func (a *app) newChannels() *cobra.Command {
 	f.StringVar(&request.Method, "method", "", "only channels with this method")
 	f.StringVar(&request.Bank, "bank", "", "only channels with this bank")
 	f.StringVar(&request.FailureDomain, "domain", "", "only channels that depend on this failure domain")
+	f.BoolVarP(&watch, "watch", "w", false, watchHelp)
+	complete(cmd, "provider", a.completeNames(providersOf))
+	complete(cmd, "domain", a.completeNames(domainsOf))
 	return cmd
 }
 
-func (a *app) channels(ctx context.Context, request *sluicev1.ListChannelsRequest) error {
+func (a *app) channels(ctx context.Context, request *sluicev1.ListChannelsRequest, watch bool) error {
 	if err := a.checkFormat(); err != nil {
 		return err
 	}
@@ -38,33 +42,35 @@ func (a *app) channels(ctx context.Context, request *sluicev1.ListChannelsReques
 		return err
 	}
 	defer closeConn()
-	reply, err := a.listChannels(ctx, client, request)
-	if err != nil {
-		return err
-	}
-	return a.show(reply, func(v view) string { return v.channelsText(reply) })
+	return a.repeat(ctx, watch, func(ctx context.Context) (picture, error) {
+		reply, err := a.listChannels(ctx, client, request)
+		return picture{reply, func(v view) string { return v.channelsText(reply) }}, err
+	})
 }
 
 func (a *app) newIncidents() *cobra.Command {
 	request := &sluicev1.ListIncidentsRequest{}
 	var most uint32
+	var watch bool
 	cmd := a.client(&cobra.Command{
 		Use:     "incidents",
 		Short:   "List what was detected, newest first",
 		Example: "  sluice incidents --open\n  sluice incidents --channel alipay --most 200",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.incidents(cmd.Context(), request, most)
+			return a.incidents(cmd.Context(), request, most, watch)
 		},
 	})
 	f := cmd.Flags()
 	f.BoolVar(&request.OpenOnly, "open", false, "only those that are not over")
 	f.StringVar(&request.Channel, "channel", "", "only those of this channel")
 	f.Uint32Var(&most, "most", 50, "list at most this `NUMBER`; 0 = all that are kept")
+	f.BoolVarP(&watch, "watch", "w", false, watchHelp)
+	complete(cmd, "channel", a.completeChannels(true))
 	return cmd
 }
 
-func (a *app) incidents(ctx context.Context, request *sluicev1.ListIncidentsRequest, most uint32) error {
+func (a *app) incidents(ctx context.Context, request *sluicev1.ListIncidentsRequest, most uint32, watch bool) error {
 	if err := a.checkFormat(); err != nil {
 		return err
 	}
@@ -73,10 +79,19 @@ func (a *app) incidents(ctx context.Context, request *sluicev1.ListIncidentsRequ
 		return err
 	}
 	defer conn.Close() //nolint:errcheck // Nothing is left to send.
+	client := sluicev1.NewIncidentServiceClient(conn)
+	return a.repeat(ctx, watch, func(ctx context.Context) (picture, error) {
+		whole, err := a.listIncidents(ctx, client, request, most)
+		return picture{whole, func(v view) string { return v.incidentsText(whole) }}, err
+	})
+}
+
+// listIncidents reads as many as asked for into one reply; 0 = all.
+func (a *app) listIncidents(ctx context.Context, client sluicev1.IncidentServiceClient, request *sluicev1.ListIncidentsRequest, most uint32) (*sluicev1.ListIncidentsResponse, error) {
 	ctx, cancel := a.waiting(ctx)
 	defer cancel()
-	client := sluicev1.NewIncidentServiceClient(conn)
 	whole := &sluicev1.ListIncidentsResponse{}
+	request.PageToken = ""
 	for {
 		request.PageSize = pageSize
 		if most > 0 {
@@ -84,13 +99,13 @@ func (a *app) incidents(ctx context.Context, request *sluicev1.ListIncidentsRequ
 		}
 		page, err := client.ListIncidents(ctx, request)
 		if err != nil {
-			return fmt.Errorf("list incidents: %w", err)
+			return nil, fmt.Errorf("list incidents: %w", err)
 		}
 		whole.Incidents = append(whole.Incidents, page.GetIncidents()...)
 		whole.NextPageToken = page.GetNextPageToken()
 		request.PageToken = page.GetNextPageToken()
 		if request.GetPageToken() == "" || most > 0 && len(whole.GetIncidents()) >= int(most) {
-			return a.show(whole, func(v view) string { return v.incidentsText(whole) })
+			return whole, nil
 		}
 	}
 }

@@ -126,11 +126,11 @@ func (l *live) draw() error {
 	l.drawn = l.clock()
 	l.pictures++
 	l.reply.TableAge = durationpb.New(l.age + l.drawn.Sub(l.readAt)) // it grows while nothing is read
-	if l.format == formatJSON {
-		return l.json(l.reply, false)
+	if l.format != formatTable {
+		return l.encode(l.reply, false)
 	}
 	v := l.view()
-	text := v.nowText(l.reply, l.conn.target(l.Env), l.all)
+	text := v.nowText(l.reply, l.target(), l.all)
 	if l.fault != nil {
 		text = v.paint.text(red, fmt.Sprintf("NO ANSWER for %s: what follows is old", span(v.now.Sub(l.readAt)))) + "\n" + text
 	}

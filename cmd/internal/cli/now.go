@@ -49,7 +49,7 @@ func (a *app) now(ctx context.Context, all, watch bool) error {
 	if err != nil {
 		return err
 	}
-	return a.show(reply, func(v view) string { return v.nowText(reply, a.conn.target(a.Env), all) })
+	return a.show(reply, func(v view) string { return v.nowText(reply, a.target(), all) })
 }
 
 // listChannels reads all pages into one reply. Where the table changed between two pages it keeps the older revision, which
@@ -57,7 +57,7 @@ func (a *app) now(ctx context.Context, all, watch bool) error {
 func (a *app) listChannels(ctx context.Context, client sluicev1.ChannelServiceClient, request *sluicev1.ListChannelsRequest) (*sluicev1.ListChannelsResponse, error) {
 	ctx, cancel := a.waiting(ctx)
 	defer cancel()
-	request.PageSize = pageSize
+	request.PageSize, request.PageToken = pageSize, ""
 	var whole *sluicev1.ListChannelsResponse
 	for {
 		page, err := client.ListChannels(ctx, request)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/goccy/go-yaml"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
@@ -16,6 +17,7 @@ import (
 const (
 	formatTable = "table"
 	formatJSON  = "json"
+	formatYAML  = "yaml"
 )
 
 // defaultWidth is the width of output that goes to no terminal.
@@ -23,10 +25,11 @@ const defaultWidth = 100
 
 // checkFormat refuses an unknown --output.
 func (a *app) checkFormat() error {
-	if a.format != formatTable && a.format != formatJSON {
-		return usagef("--output %q: want %s or %s", a.format, formatTable, formatJSON)
+	switch a.format {
+	case formatTable, formatJSON, formatYAML:
+		return nil
 	}
-	return nil
+	return usagef("--output %q: want %s, %s or %s", a.format, formatTable, formatJSON, formatYAML)
 }
 
 // view is how text is laid out now: by the terminal, or 100 columns wide without colour.
@@ -35,7 +38,7 @@ func (a *app) view() view {
 	cols, _, terminal := terminalSize(a.Out)
 	if terminal {
 		v.width = cols
-		v.paint.on = a.Env("NO_COLOR") == "" && a.Env("TERM") != "dumb"
+		v.paint.on = a.colours()
 	} else if n, err := strconv.Atoi(a.Env("COLUMNS")); err == nil && n > 0 {
 		v.width = n
 	}
@@ -43,12 +46,54 @@ func (a *app) view() view {
 	return v
 }
 
-// show prints a reply: as protojson, or as the text that render makes of it.
+// colours reports whether a terminal gets colours: NO_COLOR, set to anything, and a dumb terminal get none.
+func (a *app) colours() bool { return a.Env("NO_COLOR") == "" && a.Env("TERM") != "dumb" }
+
+// show prints a reply: as protojson, as YAML with the same fields, or as the text that render makes of it.
 func (a *app) show(reply proto.Message, render func(view) string) error {
-	if a.format == formatJSON {
-		return a.json(reply, true)
+	if a.format != formatTable {
+		return a.encode(reply, true)
 	}
 	return a.print(render(a.view()))
+}
+
+// encode prints a message in the format asked for. One of many is a line of JSON, or a YAML document of its own.
+func (a *app) encode(m proto.Message, alone bool) error {
+	if a.format != formatYAML {
+		return a.json(m, alone)
+	}
+	raw, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("render the reply as YAML: %w", err)
+	}
+	return a.yaml(raw, alone)
+}
+
+// yaml prints JSON as YAML: names and order of the fields stay.
+func (a *app) yaml(raw []byte, alone bool) error {
+	text, err := yaml.JSONToYAML(raw)
+	if err != nil {
+		return fmt.Errorf("render the reply as YAML: %w", err)
+	}
+	if !alone {
+		text = append([]byte("---\n"), text...)
+	}
+	return a.print(string(text))
+}
+
+// showValue prints what is no message of the API.
+func (a *app) showValue(value any, render func(view) string) error {
+	if a.format == formatTable {
+		return a.print(render(a.view()))
+	}
+	raw, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return fmt.Errorf("render the output: %w", err)
+	}
+	if a.format == formatYAML {
+		return a.yaml(raw, true)
+	}
+	return a.print(string(raw) + "\n")
 }
 
 func (a *app) print(text string) error {

@@ -41,11 +41,13 @@ type app struct {
 	clock   func() time.Time
 	zone    *time.Location
 	backoff time.Duration     // pause before an order is sent again, doubled each time
+	reread  time.Duration     // between pictures of a watch; 0 = rereadEvery
 	dialing []grpc.DialOption // tests reach their server by these
 	// interactive says whether somebody can be asked at the other end of a stream.
 	interactive func(stream any) bool
 	conn        connectionFlags
-	format      string // of the output: table or json
+	context     string // --context
+	format      string // of the output: table, json or yaml
 }
 
 const (
@@ -68,7 +70,7 @@ func (a *app) run(ctx context.Context) int {
 	if helped, ok := errors.AsType[helpedError](err); ok {
 		fix = helped.fix
 	}
-	fmt.Fprint(a.Err, failure(err, a.conn.target(a.Env), fix))
+	fmt.Fprint(a.Err, failure(err, a.target(), fix))
 	return exitCode(err)
 }
 
@@ -86,9 +88,12 @@ func (a *app) newRoot() *cobra.Command {
 		&cobra.Group{ID: groupAct, Title: "Throw a gate by hand:"},
 		&cobra.Group{ID: groupRun, Title: "Run and check:"},
 	)
-	a.group(root, groupSee, a.newNow(), a.newWhy(), a.newWatch(), a.newIncidents(), a.newChannels())
+	a.group(root, groupSee, a.newNow(), a.newWhy(), a.newWatch(), a.newIncidents(), a.newChannels(), a.newSeries())
 	a.group(root, groupAct, a.newSwitches()...)
-	a.group(root, groupRun, append([]*cobra.Command{newCatalogCommand(), a.newSnapshot()}, a.Commands...)...)
+	a.group(root, groupRun, append([]*cobra.Command{newCatalogCommand(), a.newSnapshot(), a.newContext(), a.newCheat()}, a.Commands...)...)
+	root.AddCommand(newExitCodesHelp())
+	root.SetHelpCommandGroupID(groupRun)
+	root.SetCompletionCommandGroupID(groupRun)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w\nrun `%s --help`", err, cmd.CommandPath())
 	})
@@ -129,7 +134,13 @@ func strict(cmd *cobra.Command) {
 
 // client makes a command a client of the API: it gets the flags of the connection and of the output.
 func (a *app) client(cmd *cobra.Command) *cobra.Command {
-	a.conn.register(cmd)
-	cmd.Flags().StringVarP(&a.format, "output", "o", formatTable, "table, or json: the reply as protojson")
+	a.connection(cmd)
+	a.formats(cmd)
 	return cmd
+}
+
+// formats gives a command the flag of the output.
+func (a *app) formats(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&a.format, "output", "o", formatTable, "table, json (the reply as protojson) or yaml (the same)")
+	complete(cmd, "output", cobra.FixedCompletions([]string{formatTable, formatJSON, formatYAML}, cobra.ShellCompDirectiveNoFileComp))
 }

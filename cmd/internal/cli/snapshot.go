@@ -68,7 +68,7 @@ its states, and its catalogue, which is compiled. Of etcd every member is asked.
 			return a.verifySnapshots(cmd.Context(), &from)
 		},
 	}
-	a.conn.register(cmd)
+	a.connection(cmd)
 	from.register(cmd)
 	return cmd
 }
@@ -118,7 +118,7 @@ and carries a checksum. A file that holds a newer snapshot, or one of another en
 			return a.pullSnapshot(cmd.Context(), &from, args[0], back)
 		},
 	}
-	a.conn.register(cmd)
+	a.connection(cmd)
 	from.register(cmd)
 	cmd.Flags().BoolVar(&back, "back", false, "replace a newer snapshot or one of another environment too")
 	return cmd

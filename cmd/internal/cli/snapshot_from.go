@@ -65,7 +65,7 @@ func (f *snapshotFrom) register(cmd *cobra.Command) {
 func (f *snapshotFrom) name(a *app) string {
 	switch f.from {
 	case fromServer:
-		return "server " + a.conn.target(a.Env)
+		return "server " + a.target()
 	case fromEtcd:
 		return strings.TrimSpace("etcd " + f.member)
 	}

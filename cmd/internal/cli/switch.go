@@ -50,6 +50,8 @@ printed last.
 ` + scopeHelp,
 		Example: "  sluice " + name + " alipay/bank=ICBC --reason 'timeouts since 03:01'",
 		Args:    cobra.ExactArgs(1),
+
+		ValidArgsFunction: a.completeScope,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request, err := a.order(action, f, args[0])
 			if err != nil {

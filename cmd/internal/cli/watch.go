@@ -17,8 +17,10 @@ func (a *app) newWatch() *cobra.Command {
 		Use:   "watch [CHANNEL …]",
 		Short: "Print every change as it happens, one line each",
 		Long: `Print every change of a state and every alert as it happens, one line each, until interrupted. A broken
-connection is opened again, and what came meanwhile is told, as far as it is kept. With -o json every message is one line.`,
-		Example: "  sluice watch\n  sluice watch alipay unionpay-a",
+connection is opened again, and what came meanwhile is told, as far as it is kept. With -o json every message is one line, with -o yaml
+one document.`,
+		ValidArgsFunction: a.completeChannels(true),
+		Example:           "  sluice watch\n  sluice watch alipay unionpay-a",
 		RunE: func(cmd *cobra.Command, channels []string) error {
 			return a.watch(cmd.Context(), after, channels)
 		},
@@ -66,8 +68,8 @@ func (a *app) watch(ctx context.Context, after uint64, channels []string) error 
 
 // tell prints one message. The full state is told when the watch begins, not when it is resumed.
 func (a *app) tell(m *sluicev1.WatchChannelsResponse, first bool) error {
-	if a.format == formatJSON {
-		return a.json(m, false)
+	if a.format != formatTable {
+		return a.encode(m, false)
 	}
 	if full := m.GetFull(); full != nil && first {
 		return a.print(beginning(full, a.clock().In(a.zone)) + "\n")

@@ -23,6 +23,8 @@ was (by the id of a decision, an attempt or a payment).
 ` + scopeHelp,
 		Example: "  sluice why alipay/bank=ICBC\n  sluice why 5f0c3a9d2b417e68",
 		Args:    cobra.ExactArgs(1),
+
+		ValidArgsFunction: a.completeWhy,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.why(cmd.Context(), args[0])
 		},
