@@ -109,10 +109,10 @@ func (a *authenticator) limit(c *Config) error {
 	for i := range a.identities {
 		id := &a.identities[i]
 		err = errors.Join(err, checkLimits(id.Name, id.PerSecond, id.Burst))
-		id.limits = c.limitsOf(id)
+		id.limits = limitsOf(c, id)
 	}
 	if a.anonymous != nil {
-		a.anonymous.limits = c.limitsOf(a.anonymous)
+		a.anonymous.limits = limitsOf(c, a.anonymous)
 	}
 	return err
 }

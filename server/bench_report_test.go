@@ -109,7 +109,7 @@ func reportsAgainstEcho(b *testing.B, measure func(*testing.B, sluicev1.RoutingS
 }
 
 // attempts are fresh over all windows of all benchmarks.
-var attempts freshReports //nolint:gochecknoglobals // a counter of a test
+var attempts freshReports
 
 // unaryReports counts by ReportResults from as many callers as there are streams with batches in flight.
 func unaryReports(b *testing.B, client sluicev1.RoutingServiceClient, decision string) float64 {

@@ -128,7 +128,7 @@ func decodeReport(whole string, r *sluicev1.Report) error {
 
 // reportText is where a text of a report belongs, nil for an unknown field.
 func reportText(r *sluicev1.Report, tag protowire.Number) *string {
-	switch tag {
+	switch tag { //nolint:exhaustive // the fields of the proto
 	case 1:
 		return &r.AttemptId
 	case 2:
@@ -153,26 +153,26 @@ func reportText(r *sluicev1.Report, tag protowire.Number) *string {
 	return nil
 }
 
-func reportNumber(r *sluicev1.Report, tag protowire.Number, v uint64) { //nolint:gosec // protobuf cuts numbers off likewise
-	switch tag {
+func reportNumber(r *sluicev1.Report, tag protowire.Number, v uint64) {
+	switch tag { //nolint:exhaustive // the fields of the proto
 	case 8:
-		r.CardType = configv1.CardType(v)
+		r.CardType = configv1.CardType(v) //nolint:gosec // cut off as protobuf does
 	case 9:
-		r.BusinessType = configv1.BusinessType(v)
+		r.BusinessType = configv1.BusinessType(v) //nolint:gosec // cut off as protobuf does
 	case 10:
-		r.Outcome = configv1.Outcome(v)
+		r.Outcome = configv1.Outcome(v) //nolint:gosec // cut off as protobuf does
 	case 12:
 		r.RequestWritten = v != 0
 	case 14:
-		r.LatencyMs = uint32(v)
+		r.LatencyMs = uint32(v) //nolint:gosec // cut off as protobuf does
 	case 15:
-		r.StartUnixMs = int64(v)
+		r.StartUnixMs = int64(v) //nolint:gosec // cut off as protobuf does
 	case 16:
-		r.Amount = int64(v)
+		r.Amount = int64(v) //nolint:gosec // cut off as protobuf does
 	case 18:
-		r.Finality = sluicev1.Finality(v)
+		r.Finality = sluicev1.Finality(v) //nolint:gosec // cut off as protobuf does
 	case 19:
-		r.Source = sluicev1.ReportSource(v)
+		r.Source = sluicev1.ReportSource(v) //nolint:gosec // cut off as protobuf does
 	}
 }
 
@@ -223,7 +223,7 @@ func (f *wireField) next() (bool, error) {
 	if !ok || tag>>3 < 1 || tag>>3 > uint64(protowire.MaxValidNumber) {
 		return false, errWire
 	}
-	f.tag, f.kind = protowire.Number(tag>>3), protowire.Type(tag&7) //nolint:gosec // checked
+	f.tag, f.kind = protowire.Number(tag>>3), protowire.Type(tag&7)
 	switch f.kind {
 	case protowire.VarintType:
 		if f.number, ok = f.varint(); !ok {

@@ -88,7 +88,7 @@ type limits struct {
 	streams    atomic.Int64
 }
 
-func (c *Config) limitsOf(id *Identity) *limits {
+func limitsOf(c *Config, id *Identity) *limits {
 	perSecond, burst, streams := c.PerSecond, c.Burst, c.MaxStreams
 	if id.PerSecond != 0 {
 		perSecond, burst = id.PerSecond, 0

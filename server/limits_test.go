@@ -129,7 +129,7 @@ func TestStreamsOfAnIdentity(t *testing.T) {
 	s, _ := newStreamStand(t, func(c *Config) { c.MaxStreams = 2 })
 	first, second := s.streamResults(t), s.streamResults(t)
 	for i, r := range []*resultStream{first, second} {
-		r.send(batch(uint64(i+1), "a/0")) //nolint:gosec // small
+		r.send(batch(uint64(i+1), "a/0"))
 		r.recv()
 	}
 	s.streamResults(t).fails(codes.ResourceExhausted, "OVERLOADED", "2 streams")

@@ -71,7 +71,7 @@ func New(cfg Config, metrics *Metrics) (*Server, error) {
 		cfg: cfg, auth: auth, metrics: metrics, methods: metrics.methods(), health: health.NewServer(), away: make(chan struct{}),
 		log: slog.New(NewRedactingHandler(cfg.Logger.Handler())), ingest: NewIngest(cfg.Router, cfg.Counters),
 	}
-	s.hub, s.public = newHub(metrics), cfg.limitsOf(&Identity{})
+	s.hub, s.public = newHub(metrics), limitsOf(&cfg, &Identity{})
 	s.published, _ = cfg.Clock.(Publisher)
 	if s.refused, err = newLimitCounters(metrics.registry); err != nil {
 		return nil, fmt.Errorf("%w: these metrics belong to another server: %w", ErrConfig, err)

@@ -117,7 +117,7 @@ func (f *resultFeed) serve() error {
 			return f.stream.Context().Err() //nolint:wrapcheck // becomes a status
 		case <-f.r.s.away:
 			return resultsGoAway()
-		case <-f.sent:
+		case <-f.sent: //nolint:errcheck // of the transport, which knows why
 			return resultsBroken()
 		case err = <-f.failed:
 			if !errors.Is(err, io.EOF) {
@@ -232,7 +232,7 @@ func (f *resultFeed) push(m *sluicev1.StreamResultsResponse) error {
 		return f.stream.Context().Err() //nolint:wrapcheck // becomes a status
 	case <-f.r.s.away:
 		return resultsGoAway()
-	case <-f.sent:
+	case <-f.sent: //nolint:errcheck // of the transport, which knows why
 		return resultsBroken()
 	case <-timer.C:
 		f.r.s.metrics.dropped.Inc()
