@@ -91,8 +91,11 @@ func (c *savedContext) change(cmd *cobra.Command, given *savedContext) error {
 		to   *string
 		file bool
 	}{
-		{"address", given.Address, &c.Address, false}, {"token-file", given.TokenFile, &c.TokenFile, true}, {"ca", given.CA, &c.CA, true},
-		{"cert", given.Cert, &c.Cert, true}, {"key", given.Key, &c.Key, true},
+		{"address", given.Address, &c.Address, false},
+		{"token-file", given.TokenFile, &c.TokenFile, true},
+		{"ca", given.CA, &c.CA, true},
+		{"cert", given.Cert, &c.Cert, true},
+		{"key", given.Key, &c.Key, true},
 	} {
 		if !cmd.Flags().Changed(f.flag) {
 			continue

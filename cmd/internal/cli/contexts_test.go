@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,9 +14,7 @@ func atHome(t *testing.T, f *fake, values map[string]string) (*app, string) {
 	home := t.TempDir()
 	a := start(t, f)
 	all := map[string]string{"HOME": home}
-	for k, v := range values {
-		all[k] = v
-	}
+	maps.Copy(all, values)
 	a.Env = env(all)
 	return a, home
 }

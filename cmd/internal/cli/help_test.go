@@ -101,7 +101,11 @@ func understood(words []string) string {
 	if err := cmd.ParseFlags(rest); err != nil {
 		return err.Error()
 	}
-	args := cmd.Flags().Args()
+	return meant(root, cmd, cmd.Flags().Args())
+}
+
+// meant tells what is wrong with the arguments of a command, empty for nothing.
+func meant(root, cmd *cobra.Command, args []string) string {
 	if err := cmd.ValidateArgs(args); err != nil {
 		return err.Error()
 	}

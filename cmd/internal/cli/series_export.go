@@ -110,7 +110,7 @@ func csvRow(request *sluicev1.QuerySeriesRequest, p *sluicev1.SeriesPoint) []str
 		p.GetTime().AsTime().Format(time.RFC3339), scopeArg(request.GetScope()), strconv.FormatInt(request.GetStep().GetSeconds(), 10),
 		x(p.GetAnswered()), x(p.GetBad()),
 	}
-	counts := map[configv1.Outcome]uint64{}
+	counts := make(map[configv1.Outcome]uint64, len(p.GetOutcomes()))
 	for _, o := range p.GetOutcomes() {
 		counts[o.GetOutcome()] = o.GetCount()
 	}

@@ -82,12 +82,16 @@ func (b *bucket) top() string {
 
 // lineLength is how much time a line covers: the least round length with which all fit.
 func lineLength(span, step time.Duration) time.Duration {
-	for _, n := range []time.Duration{1, 2, 5, 10, 15, 30, 60, 2 * 60, 5 * 60, 10 * 60, 15 * 60, 30 * 60, 3600, 2 * 3600, 6 * 3600, 12 * 3600} {
-		if length := n * time.Second; length >= step && (span+length-1)/length < seriesLines {
+	const day = 24 * time.Hour
+	for _, length := range []time.Duration{
+		time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute,
+		5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 6 * time.Hour, 12 * time.Hour,
+	} {
+		if length >= step && (span+length-1)/length < seriesLines {
 			return length
 		}
 	}
-	return (span/(seriesLines-1)/(24*time.Hour) + 1) * 24 * time.Hour
+	return (span / (seriesLines - 1)).Truncate(day) + day
 }
 
 // seriesText renders the points of a request: the sum, failures over the whole time at a glance, and a line per part of it.
