@@ -179,7 +179,7 @@ func pointMessage(p *monitor.SeriesPoint) *sluicev1.SeriesPoint {
 	}
 	for o, n := range p.Outcomes {
 		if n > 0 { // a correction may have taken more away than came in this second
-			m.Outcomes = append(m.Outcomes, &configv1.OutcomeCount{Outcome: configv1.Outcome(o), Count: uint64(n)}) //nolint:gosec // few outcomes
+			m.Outcomes = append(m.Outcomes, &configv1.OutcomeCount{Outcome: configv1.Outcome(o), Count: uint64(n)})
 		}
 	}
 	for _, r := range p.Reasons {
