@@ -77,6 +77,7 @@ type Node struct {
 	minute  minute // sums of the last minute
 	steps   map[statemachine.Scope]statemachine.StepEvidence
 	grants  []monitor.Grant // probe tokens that are valid now
+	blind   int             // seconds in a row without a signal
 	gates   map[statemachine.Scope]gateTotal
 }
 
@@ -149,7 +150,7 @@ func (n *Node) Start(ctx context.Context, catalog *configv1.Catalog, now time.Ti
 		return ErrNoCatalog
 	}
 	n.restore(ctx)
-	n.closed, n.sealed, n.saved = now.Unix()-1, now.Unix()-1-n.cfg.Grace, now.Unix()
+	n.closed, n.sealed, n.saved = now.Unix()-1, now.Unix()-1, now.Unix()
 	n.published.Store(n.closed)
 	n.told = n.control.View().Head.Sequence
 	return n.look(ctx, now)

@@ -41,7 +41,7 @@ var errDown = errors.New("the store is down")
 // brokenExchange answers with errors while it is down.
 type brokenExchange struct {
 	monitor.Exchange
-	down bool
+	down, empty bool
 }
 
 func (b *brokenExchange) Publish(ctx context.Context, r *monitor.Row) error {
@@ -52,8 +52,11 @@ func (b *brokenExchange) Publish(ctx context.Context, r *monitor.Row) error {
 }
 
 func (b *brokenExchange) Read(ctx context.Context, second int64) ([]*monitor.Row, error) {
-	if b.down {
+	switch {
+	case b.down:
 		return nil, errDown
+	case b.empty:
+		return nil, nil
 	}
 	return b.Exchange.Read(ctx, second)
 }
@@ -66,6 +69,7 @@ type bench struct {
 	faulty   *ledgertest.Faulty
 	exchange *brokenExchange
 	entries  []monitor.JournalEntry
+	alerts   []string
 	n        int
 	now      time.Time // virtual: the node has no clock of its own
 }
@@ -93,6 +97,7 @@ func (b *bench) boot() {
 	b.node = New(Config{
 		Replica: "r1", Boot: uint64(b.now.UnixNano()), Ledger: b.faulty, Exchange: b.exchange, Logger: slog.New(slog.DiscardHandler),
 		OnEntry: func(e monitor.JournalEntry) { b.entries = append(b.entries, e) },
+		OnAlert: func(a statemachine.Alert) { b.alerts = append(b.alerts, a.Kind) },
 	})
 }
 
@@ -260,6 +265,29 @@ func TestInvariant09_RoutesWhileEveryStoreIsDown(t *testing.T) {
 	b.seconds(2)
 	if st := b.state(icbcOnFirst); st.Phase != statemachine.Disabled {
 		t.Errorf("the stores are back and the bank still fails: %v, want it cut", st.Phase)
+	}
+}
+
+// An exchange that comes back empty has lost rows: what is left is no evidence that all is well, nor that anything fails.
+func TestLostRowsAreNoSignal(t *testing.T) {
+	b := newBench(t)
+	b.start(catalogOf(t, shop))
+	b.exchange.empty = true
+	for range blindSeconds {
+		for range 5 {
+			b.pay("ICBC", "91")
+		}
+		if errs := b.seconds(1); !errors.Is(errs[0], errNoSignal) {
+			t.Fatalf("Tick: %v, want %v", errs[0], errNoSignal)
+		}
+	}
+	if st := b.state(icbcOnFirst); st.Phase != statemachine.Healthy {
+		t.Errorf("without a signal the scope is %v, want it left alone", st.Phase)
+	}
+	b.exchange.empty = false
+	b.seconds(1)
+	if got := fmt.Sprint(b.alerts); got != "[NO_SIGNAL SIGNAL_BACK]" {
+		t.Errorf("alerts %s, want NO_SIGNAL and SIGNAL_BACK, once each", got)
 	}
 }
 

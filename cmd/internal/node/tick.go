@@ -87,13 +87,20 @@ func secondOf(closed []monitor.SecondCounts, second int64) monitor.SecondCounts 
 	return closed[i]
 }
 
-// judge sums every second up to last over the replicas and lets the pipeline judge it. A second whose rows cannot be read is
-// left out: no signal is no evidence.
+// errNoSignal says that a second's rows are there, but not our own: the exchange has lost some, and who knows which.
+var errNoSignal = errors.New("our own row is missing: the exchange has lost rows")
+
+// judge sums every second up to last over the replicas and lets the pipeline judge it. A second whose rows cannot be read, or
+// have been lost, is left out: no signal is no evidence, neither of failure nor of health.
 func (n *Node) judge(ctx context.Context, last int64, fleet *statemachine.Fleet) ([]monitor.Input, error) {
 	var inputs []monitor.Input
 	var errs []error
 	for s := max(n.sealed+1, last-catchUp); s <= last; s++ {
 		rows, err := n.cfg.Exchange.Read(ctx, s)
+		if err == nil && !slices.ContainsFunc(rows, func(r *monitor.Row) bool { return r.Replica == n.cfg.Replica }) {
+			err = errNoSignal
+		}
+		n.signal(s, err == nil)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("read second %d: %w", s, err))
 			continue
@@ -173,6 +180,29 @@ func (n *Node) overshot(gates []statemachine.GateCount) {
 			n.cfg.Logger.Error("a ramp was sent more than its share", slog.String("scope", g.Scope.String()))
 		}
 	}
+}
+
+// blindSeconds is how many seconds without a signal are told.
+const blindSeconds = 5
+
+// signal tells people when the evidence has been gone for a while, and when it is back: meanwhile automation does nothing.
+func (n *Node) signal(second int64, seen bool) {
+	alert := statemachine.Alert{At: time.Unix(second, 0).UTC()}
+	switch {
+	case !seen:
+		if n.blind++; n.blind != blindSeconds {
+			return
+		}
+		alert.Kind, alert.Severity = "NO_SIGNAL", statemachine.Critical
+		alert.Message = "the exchange has shown no evidence for five seconds: automation pauses, routing goes on; look at Redis"
+	default:
+		told := n.blind >= blindSeconds
+		if n.blind = 0; !told {
+			return
+		}
+		alert.Kind, alert.Severity, alert.Message = "SIGNAL_BACK", statemachine.Info, "the exchange shows evidence again: automation goes on"
+	}
+	n.raise(alert)
 }
 
 // warn counts and logs what a person should know of a Submit.
