@@ -869,7 +869,8 @@ func (x *ReportResultsResponse) GetRejections() []*ReportRejection {
 // StreamResultsRequest is one batch of a stream.
 type StreamResultsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number of the batch, from 1 without gaps on each stream.
+	// Number of the batch, from 1 and growing on each stream; one that was sent
+	// already is answered as before and not counted again.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// The reports, at most 1000; none in a batch that carries decisions only.
 	Reports []*Report `protobuf:"bytes,2,rep,name=reports,proto3" json:"reports,omitempty"`
