@@ -177,7 +177,8 @@ func TestStartRefusesToStrandAnOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	smaller := catalogOf(t, shop)
-	smaller.Channels, smaller.Routes[0].Members = smaller.Channels[:1], smaller.Routes[0].Members[:1]
+	smaller.Channels = smaller.GetChannels()[:1]
+	smaller.Routes[0].Members = smaller.GetRoutes()[0].GetMembers()[:1]
 	b.boot()
 	err := b.node.Start(t.Context(), smaller, b.now)
 	stranded, ok := errors.AsType[*StrandedError](err)

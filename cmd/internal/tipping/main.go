@@ -115,8 +115,8 @@ type prober struct {
 func (p *prober) round(ctx context.Context, i int) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, roundLimit)
 	defer cancel()
-	for range goodPayments { // banks that are never broken
-		if err := p.pay(ctx, rounds+int(p.n)%wellBanks, "00"); err != nil {
+	for n := range goodPayments { // banks that are never broken
+		if err := p.pay(ctx, rounds+n%wellBanks, "00"); err != nil {
 			return 0, err
 		}
 	}
