@@ -19,7 +19,7 @@ BENCH ?= .
 BENCH_FLAGS ?= -benchmem
 
 # Measuring programs run by `make bench` after the benchmarks, one package each.
-BENCH_PROGRAMS := ./cmd/internal/tipping
+BENCH_PROGRAMS := ./cmd/internal/tipping ./cmd/internal/freeze
 
 BUF := .bin/buf
 GEN := .bin/protoc-gen-go

@@ -4,13 +4,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +17,7 @@ import (
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/cmd/internal/realbinary"
 )
 
 const (
@@ -28,7 +26,6 @@ const (
 	minSamples   = 20
 	goodPayments = 100
 	roundLimit   = 10 * time.Second
-	startLimit   = 30 * time.Second
 	betweenAsks  = time.Millisecond
 )
 
@@ -47,12 +44,12 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("work directory: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	address, stop, err := start(ctx, dir)
+	replica, err := realbinary.Start(ctx, dir, catalogYAML())
 	if err != nil {
-		return err
+		return fmt.Errorf("sluice serve: %w", err)
 	}
-	defer stop()
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	defer func() { _ = replica.Stop() }()
+	conn, err := grpc.NewClient(replica.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -70,39 +67,6 @@ func run(ctx context.Context) error {
 	fmt.Fprintf(os.Stdout, "tipping report to first Route that avoids the scope, real binary, %d rounds: p50 %v, p90 %v, max %v (must: p50 <= 1.05s)\n",
 		rounds, took[rounds/2].Round(time.Millisecond), took[rounds*9/10].Round(time.Millisecond), took[rounds-1].Round(time.Millisecond))
 	return nil
-}
-
-// start builds and starts the binary and returns its address.
-func start(ctx context.Context, dir string) (string, func(), error) {
-	binary, catalog, addresses := filepath.Join(dir, "sluice"), filepath.Join(dir, "catalog.yaml"), filepath.Join(dir, "addresses.json")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/sluice-pay/sluice/cmd/sluice") //nolint:gosec // our own program
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("build: %w\n%s", err, out)
-	}
-	if err := os.WriteFile(catalog, []byte(catalogYAML()), 0o600); err != nil {
-		return "", nil, fmt.Errorf("catalogue: %w", err)
-	}
-	serve := exec.CommandContext(ctx, binary, "serve", "--catalog", catalog, "--data-dir", filepath.Join(dir, "data"), //nolint:gosec // built above
-		"--listen", "127.0.0.1:0", "--http", "", "--address-file", addresses, "--log-level", "warn")
-	serve.Stderr = os.Stderr
-	if err := serve.Start(); err != nil {
-		return "", nil, fmt.Errorf("start: %w", err)
-	}
-	stop := func() { _ = serve.Process.Signal(os.Interrupt); _ = serve.Wait() }
-	for deadline := time.Now().Add(startLimit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		data, err := os.ReadFile(addresses) //nolint:gosec // our own file
-		if err != nil {
-			continue
-		}
-		var at struct{ GRPC string }
-		if err := json.Unmarshal(data, &at); err != nil {
-			stop()
-			return "", nil, fmt.Errorf("addresses: %w", err)
-		}
-		return at.GRPC, stop, nil
-	}
-	stop()
-	return "", nil, fmt.Errorf("%w: no address after %v", errTooLate, startLimit)
 }
 
 // prober plays cashier and gateway.
