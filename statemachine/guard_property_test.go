@@ -125,27 +125,6 @@ func TestMatcherAgreesWithMemberScopes(t *testing.T) {
 	})
 }
 
-func TestPredictShift(t *testing.T) {
-	t.Parallel()
-	got := PredictShift(guardFleet(), ChannelScope("a"))
-	// ICBC: 5/s, 3 parts to b and 2 to c; ABC: 2/s to b.
-	want := []Shift{{"b", 714_286, 5}, {"c", 285_714, 2}}
-	if fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	alone := guardFleet().with(func(f *Fleet) { closed(f, ChannelScope("b"), ChannelScope("c")) })
-	if got := PredictShift(alone, ChannelScope("a")); len(got) != 1 || got[0].Channel != "" || got[0].Share != FullShare {
-		t.Errorf("nowhere to go: got %v", got)
-	}
-	idle := guardFleet().with(func(f *Fleet) { f.Lanes[0].Demand, f.Lanes[1].Demand = 0, 0 })
-	if got := PredictShift(idle, ChannelScope("a")); len(got) != 2 || got[0] != (Shift{"b", 800_000, 0}) {
-		t.Errorf("without demand lanes count equally: got %v", got)
-	}
-	if got := PredictShift(guardFleet(), ChannelScope("z")); got != nil {
-		t.Errorf("nothing to shift: got %v", got)
-	}
-}
-
 // bigFleet has n lanes of ten members on 1,000 channels with declared capacities.
 func bigFleet(n int) *Fleet {
 	f := &Fleet{Default: DefaultPolicy(), States: map[Scope]State{}}

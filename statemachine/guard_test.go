@@ -30,12 +30,6 @@ func guardFleet() *Fleet {
 	}
 }
 
-// with puts states and pools into a fleet.
-func (f *Fleet) with(change func(*Fleet)) *Fleet {
-	change(f)
-	return f
-}
-
 func closed(f *Fleet, scopes ...Scope) {
 	for _, s := range scopes {
 		f.States[s] = State{Scope: s, Phase: Disabled, Kind: Cut, Incident: "i", StepSince: 1}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/cmd/internal/bankmix"
@@ -53,17 +54,9 @@ func newTraffic(banks map[string]bool) (*traffic, error) {
 	}
 	t := &traffic{}
 	collect := configv1.BusinessType_BUSINESS_TYPE_COLLECT
-	var volume float64
-	for _, b := range newest {
-		if banks[b.ID] {
-			volume += b.Volume
-		}
-	}
-	for _, b := range newest {
-		if !banks[b.ID] {
-			continue
-		}
-		part := b.Volume / volume
+	carried := slices.DeleteFunc(newest, func(b bankmix.Bank) bool { return !banks[b.ID] })
+	for _, b := range carried {
+		part := carried.Share(b.ID)
 		t.add(stream{
 			weight: 70 * part, business: collect, method: "UPI", bank: b.ID, merchants: []string{"m-groceries", "m-fashion", "m-bills"},
 			entity: "in-retail", currency: "INR", low: 2_000, high: 400_000, declined: b.Declined, failed: b.Failed,
