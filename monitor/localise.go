@@ -51,7 +51,7 @@ func Localise(verdicts []statemachine.Verdict, seen Tallies, f *statemachine.Fle
 	}
 	chosen = domains(chosen, seen, f)
 	chosen, out.BanksDown = banksDown(chosen, seen, f)
-	out.Verdicts = append(out.Verdicts, chosen...)
+	out.Verdicts = append(out.Verdicts, slices.DeleteFunc(chosen, func(v statemachine.Verdict) bool { return v.Over })...)
 	slices.SortStableFunc(out.Verdicts, func(a, b statemachine.Verdict) int { return a.Scope.Compare(b.Scope) })
 	return out
 }

@@ -66,7 +66,7 @@ func closedLately(s statemachine.Scope, f *statemachine.Fleet) bool {
 // domains turns channels of one failure domain that fail together into one verdict about the domain: at least two of them
 // fail now or were closed in the last minute, none is calm, and no channel outside fails.
 func domains(chosen []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) []statemachine.Verdict {
-	chosen = slices.DeleteFunc(chosen, func(v statemachine.Verdict) bool { return domainsRelapse(v, seen, f) })
+	chosen = slices.DeleteFunc(chosen, func(v statemachine.Verdict) bool { return domainsRelapse(v, seen, f) || channelsTrace(v, seen, f) })
 	failing := map[string]bool{}
 	var channels []string
 	for _, v := range chosen {
@@ -114,6 +114,16 @@ func domainsRelapse(v statemachine.Verdict, seen Tallies, f *statemachine.Fleet)
 	return !sickens(v.Scope, v.Evidence.To, false, seen, f) || !slices.ContainsFunc(membersOf(d, f), func(c string) bool {
 		return c != v.Scope.Channel && calm(statemachine.ChannelScope(c), v.Evidence.From, v.Evidence.To, seen, f)
 	})
+}
+
+// channelsTrace reports whether what a part of a channel shows is left over from the channel's own fault: the channel is on its
+// way back, and the part does not go on failing.
+func channelsTrace(v statemachine.Verdict, seen Tallies, f *statemachine.Fleet) bool {
+	if v.Scope.Kind == statemachine.ScopeChannel || v.Scope.Kind == statemachine.ScopeDomain || v.Kind == statemachine.Recovered {
+		return false
+	}
+	phase, _ := f.State(statemachine.ChannelScope(v.Scope.Channel)).Effective()
+	return phase == statemachine.Ramping && !sickens(v.Scope, v.Evidence.To, false, seen, f)
 }
 
 func domainsOf(channels []string, f *statemachine.Fleet) []string {

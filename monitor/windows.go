@@ -86,7 +86,7 @@ func (w *Windows) judge(item statemachine.Scope, st statemachine.State, p statem
 	e.Detector = WindowsDetector
 	e.Reasons = w.history.Reasons(item, e.From, e.To)
 	e.Explanation = explain(e)
-	return statemachine.Verdict{Kind: kind, Scope: item, Evidence: e}, true
+	return statemachine.Verdict{Kind: kind, Scope: item, Evidence: e, Over: w.over(kind, e, p)}, true
 }
 
 // rate widens the window until it holds enough results, and judges it; a window that shows a mild fault not yet beyond
@@ -99,14 +99,11 @@ func (w *Windows) rate(item statemachine.Scope, p statemachine.Policy) (statemac
 		e.MinSamples = p.MinSamples
 		if e.Answered >= p.MinSamples && e.Answered > 0 {
 			if e.Rule, e.Threshold = RuleRate, p.FailureRate; !judged && e.Rate >= p.FailureRate {
-				if w.over(item, length, p.FailureRate) {
-					return e, statemachine.VerdictNone
-				}
 				return e, statemachine.Failing
 			}
 			judged = true // a wider window would only add older seconds
 			if e.Rule, e.Threshold = RuleMild, p.MildRate; mild(e) {
-				if w.rising(item, p) || w.over(item, length, p.MildRate) {
+				if w.rising(item, p) {
 					return e, statemachine.VerdictNone
 				}
 				return e, statemachine.MildlyFailing
@@ -121,13 +118,18 @@ func (w *Windows) rate(item statemachine.Scope, p statemachine.Policy) (statemac
 	}
 }
 
-// over reports whether the failures of a window have ended within it: its newest quarter holds results, and fails at less
-// than half the rate that would be a fault. Acting then would punish what is well again.
-func (w *Windows) over(item statemachine.Scope, length int64, rate float64) bool {
-	to := w.history.Now()
-	t := w.history.Over(item, to-max(1, length/4)+1, to)
+// over reports whether the failures of a window have ended within it: its newest part, a quarter where all fails and half
+// where some do, holds results, and fails at less than half the rate that would be a fault. Acting then would punish what is
+// well again.
+func (w *Windows) over(kind statemachine.VerdictKind, e statemachine.Evidence, p statemachine.Policy) bool {
+	length, rate := e.To-e.From+1, p.FailureRate
+	newest := max(1, length/4)
+	if kind == statemachine.MildlyFailing {
+		newest, rate = (length+1)/2, p.MildRate
+	}
+	t := w.history.Over(e.Scope, e.To-newest+1, e.To)
 	answered, bad := t.Weighted()
-	return answered >= overSamples && bad < answered*rate/2
+	return kind != statemachine.Recovered && answered >= overSamples && bad < answered*rate/2
 }
 
 // rising reports whether the newer half of the window fails the rate rule: a fault that has just begun passes through the

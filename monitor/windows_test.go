@@ -48,7 +48,7 @@ func TestWindowsRules(t *testing.T) {
 		{"the window widens at low traffic", repeat(20, sec{0, 1, 0}), nil, "failing rate"},
 		{"not beyond ten times", append(repeat(10, sec{0, 1, 0}), append(repeat(95, sec{}), repeat(10, sec{0, 1, 0})...)...), nil, ""},
 		{"a calm narrow window is not overruled by a wider one", append(repeat(10, sec{0, 20, 0}), repeat(10, sec{2, 0, 0})...), nil, ""},
-		{"twenty per cent, beyond doubt", repeat(10, sec{8, 2, 0}), nil, "mildly-failing mild"},
+		{"twenty per cent, beyond doubt", repeat(60, sec{8, 2, 0}), nil, "mildly-failing mild"},
 		{"four of twenty may be chance", repeat(1, sec{16, 4, 0}), nil, ""},
 		{"mild is off", repeat(10, sec{8, 2, 0}), func(p *statemachine.Policy) { p.MildRate = 0 }, ""},
 		{"count and ratio need no minimum", repeat(1, sec{1, 11, 0}), nil, "failing count-and-ratio"},
@@ -66,7 +66,9 @@ func TestWindowsRules(t *testing.T) {
 			for i, s := range tt.seconds {
 				got = ""
 				for _, v := range w.Observe(channelOnly(t0+1+int64(i), 5, s.good, s.bad, s.half), f) {
-					got = v.Kind.String() + " " + v.Evidence.Rule
+					if !v.Over {
+						got = v.Kind.String() + " " + v.Evidence.Rule
+					}
 					if kind, err := Recompute(v.Evidence); err != nil || kind != v.Kind {
 						t.Errorf("recomputed: %s, %v, want %s", kind, err, v.Kind)
 					}
@@ -363,5 +365,23 @@ func BenchmarkObserve(b *testing.B) { // a second of 1,000 busy items: 200 chann
 	for b.Loop() {
 		sum.Second++
 		p.Observe(sum, f)
+	}
+}
+
+// A fault that has ended explains what it left in wider scopes, but nothing is closed for it.
+func TestWhatIsOverIsNotActedOn(t *testing.T) {
+	f, p := fleetOf("c1", "c2"), NewPipeline(NewWindows())
+	for i := range int64(14) {
+		icbc := flow{channel: "c1", bank: "ICBC", bad: 6, coded: true}
+		if i >= 10 {
+			icbc = flow{channel: "c1", bank: "ICBC", good: 6}
+		}
+		found := p.Observe(sumOf(t0+i, 5, icbc, flow{channel: "c1", bank: "CCB", good: 6}, flow{channel: "c2", bank: "ICBC", good: 6}), f)
+		switch n := len(found.Verdicts); {
+		case i == 9 && n != 1:
+			t.Errorf("while it lasts: %d verdicts, want the one about the bank", n)
+		case i > 11 && n != 0:
+			t.Errorf("%d s after it ended: %+v", i-9, found.Verdicts)
+		}
 	}
 }

@@ -38,6 +38,8 @@ type Verdict struct {
 	Kind     VerdictKind
 	Scope    Scope
 	Evidence Evidence
+	// Over says that the failures have ended: it explains those of wider scopes, but nobody acts on it.
+	Over bool
 	// Ruling is filled by the control before Step: the guard's answer, or that the common-mode check withheld the cut.
 	Ruling Ruling
 }

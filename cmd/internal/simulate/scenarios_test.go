@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -267,4 +268,21 @@ func tell(t *testing.T, sum *Summary, lines []map[string]any) {
 		t.Logf("%s: detected after %v, recovered after %v", in.Label, orMinus(in.DetectedAfter), orMinus(in.RecoveredAfter))
 	}
 	t.Logf("%+v", *sum)
+}
+
+// TestTrapsOnOtherSeeds holds the traps, and the faults whose traces once cut what was well again, on seeds nobody chose.
+func TestTrapsOnOtherSeeds(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"bank-down-everywhere", "moving-baselines", "two-at-once", "shared-failure-domain", "decline-burst", "our-own-network"} {
+		for _, seed := range []uint64{3, 5, 8} {
+			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
+				t.Parallel()
+				sum, lines, _ := run(t, prepared(t, name, func(s *Scenario) { s.Seed = seed }), production)
+				if sum.FalseCuts != 0 || sum.OverCuts != 0 {
+					t.Errorf("%d false cuts and %d over-cuts", sum.FalseCuts, sum.OverCuts)
+					tell(t, sum, lines)
+				}
+			})
+		}
+	}
 }
