@@ -30,19 +30,30 @@ func publish(t *testing.T, env string, kv clientv3.KV) (p *etcdstore.Publisher, 
 	return p, got.Header.GetRevision()
 }
 
-// await waits until the stored snapshot has a stamp.
+// await waits until the stored snapshot has a stamp. A watch is a hint that may be lost, so it looks now and then as well.
 func await(t *testing.T, env string, want routing.Stamp) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	events := etcd.Watch(ctx, "/sluice/"+env+"/snapshot/", clientv3.WithPrefix(), clientv3.WithCreatedNotify())
-	for range events {
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	var last error
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-events:
+		case <-again.C:
+		}
 		found, err := etcdstore.Read(ctx, etcd, env)
 		if err == nil && routing.StampOf(found.Snapshot) == want {
 			return
 		}
+		if ctx.Err() == nil {
+			last = err
+		}
 	}
-	t.Fatalf("waited in vain for %+v", want)
+	t.Fatalf("waited in vain for %+v; last: %v", want, last)
 }
 
 // settled returns the figures once they tell of a revision: it is seen in the store a little earlier.
