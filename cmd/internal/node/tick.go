@@ -112,13 +112,10 @@ func (n *Node) judge(ctx context.Context, last int64, fleet *statemachine.Fleet)
 			n.cfg.OnSealed(&sum)
 		}
 		found := n.pipeline.Observe(&sum, fleet)
-		for _, v := range found.Verdicts {
-			inputs = append(inputs, monitor.Input{Scope: v.Scope, Event: v})
-		}
+		inputs = append(inputs, found.Inputs()...)
 		n.steps = map[statemachine.Scope]statemachine.StepEvidence{}
 		for _, e := range found.Steps {
 			n.steps[e.Scope] = e.StepEvidence
-			inputs = append(inputs, monitor.Input{Scope: e.Scope, Event: e.StepEvidence})
 		}
 		for _, a := range found.Alerts {
 			n.raise(a)
