@@ -12,10 +12,26 @@ const (
 	LevelOffOnly              // cuts; people bring back
 )
 
+// Detector names the detector that speaks for a channel.
+type Detector uint8
+
+// The detectors.
+const (
+	DetectorWindows    Detector = iota // failure rates over sliding windows, and counts
+	DetectorSequential                 // sequential tests against learned baselines
+)
+
 // Policy is the behaviour of one channel (or of the default), from the catalogue. All durations are positive;
 // DefaultPolicy gives the defaults and Validate the ranges.
 type Policy struct {
 	Level Level
+
+	Detector Detector
+
+	// Sequential detector.
+	FalseAlarmDays float64       // days between two false alarms of a channel, its other items get ten times as many; 0 = by its traffic
+	MildBelow      float64       // a fault that fails less than this part lowers the share instead of cutting
+	HangAfterMin   time.Duration // attempts are never taken for hanging sooner
 
 	// Windows detector.
 	Window      time.Duration // base length of the rate window
@@ -57,7 +73,8 @@ type Policy struct {
 // DefaultPolicy returns the defaults of the product.
 func DefaultPolicy() Policy {
 	return Policy{
-		Level:  LevelFull,
+		Level:     LevelFull,
+		MildBelow: 0.15, HangAfterMin: 3 * time.Second,
 		Window: 10 * time.Second, WidenFactor: 10, FailureRate: 0.5, MinSamples: 20, MildRate: 0.2,
 		RatioWindow: 10 * time.Second, RatioCount: 10, Ratio: 0.8, Every: time.Second,
 		CoolDown: 10 * time.Second, CoolDownGrowth: 2, CoolDownMax: 10 * time.Minute,

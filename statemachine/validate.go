@@ -41,6 +41,10 @@ func (c *policyCheck) share(field string, s, least Share) {
 }
 
 func (c *policyCheck) detector(p Policy) {
+	c.check(p.Detector <= DetectorSequential, "Detector", p.Detector, "windows or sequential")
+	c.check(p.FalseAlarmDays == 0 || p.FalseAlarmDays >= 1 && p.FalseAlarmDays <= 1e6, "FalseAlarmDays", p.FalseAlarmDays, "0 (by traffic) or 1 to 1e+06")
+	c.number("MildBelow", p.MildBelow, 0, 1)
+	c.duration("HangAfterMin", p.HangAfterMin, time.Second, time.Minute)
 	c.duration("Window", p.Window, time.Second, 90*time.Second) // × 10 must fit what the exchange keeps, 15 minutes
 	c.check(p.WidenFactor >= 1 && p.WidenFactor <= 10, "WidenFactor", p.WidenFactor, "1 to 10")
 	c.number("FailureRate", p.FailureRate, 0.01, 1)

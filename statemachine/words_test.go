@@ -67,7 +67,7 @@ func TestPolicyNamesEveryFieldOutOfRange(t *testing.T) {
 		t.Errorf("the defaults: %v", err)
 	}
 	// Each field, set to a value that no range holds, is named. Fields whose zero is in range get another one.
-	fine := map[string]bool{"Level": true, "MildRate": true, "RatioCount": true, "QuietRate": true, "FirstShare": true, "Probation": true, "MinWeightLeft": true}
+	fine := map[string]bool{"Detector": true, "FalseAlarmDays": true, "MildBelow": true, "Level": true, "MildRate": true, "RatioCount": true, "QuietRate": true, "FirstShare": true, "Probation": true, "MinWeightLeft": true}
 	for i := range reflect.TypeFor[Policy]().NumField() {
 		p := DefaultPolicy()
 		field := reflect.ValueOf(&p).Elem().Field(i)
