@@ -138,14 +138,6 @@ func (k *compiler) head() {
 	}
 	k.plan.policy = policyOver(statemachine.DefaultPolicy(), c.GetDefaultPolicy())
 	checkPolicy(&k.problems, "default_policy", k.plan.policy)
-	k.detector("default_policy", c.GetDefaultPolicy())
-}
-
-// detector refuses a detector that this version does not have: a policy must not be silently another one.
-func (k *compiler) detector(path string, p *configv1.Policy) {
-	if p.GetDetector() == configv1.Detector_DETECTOR_SEQUENTIAL {
-		k.add(path+".detector", "is not built yet", "WINDOWS, or leave it out")
-	}
 }
 
 func (k *compiler) entities() {

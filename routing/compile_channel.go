@@ -159,7 +159,6 @@ func (k *compiler) capacityOf(path string, key capacityKey, src *configv1.Capaci
 }
 
 func (k *compiler) channelPolicy(path string, c *channel, src *configv1.Channel) {
-	k.detector(path+".policy", src.GetPolicy())
 	base := probingOver(probing{}, k.c.GetDefaultPolicy())
 	c.probing = probingOver(base, src.GetPolicy())
 	p := k.plan.policy

@@ -24,11 +24,28 @@ func policyOver(base statemachine.Policy, p *configv1.Policy) statemachine.Polic
 		base.Level = statemachine.LevelFull
 	case configv1.AutomationLevel_AUTOMATION_LEVEL_UNSPECIFIED:
 	}
+	switch p.GetDetector() {
+	case configv1.Detector_DETECTOR_WINDOWS:
+		base.Detector = statemachine.DetectorWindows
+	case configv1.Detector_DETECTOR_SEQUENTIAL:
+		base.Detector = statemachine.DetectorSequential
+	case configv1.Detector_DETECTOR_UNSPECIFIED:
+	}
 	setDuration(&base.OffMax, p.GetOverrideExpiryMax())
+	sequentialOver(&base, p.GetSequential())
 	windowsOver(&base, p.GetWindows())
 	recoveryOver(&base, p.GetRecovery())
 	guardsOver(&base, p.GetGuards())
 	return base
+}
+
+func sequentialOver(base *statemachine.Policy, s *configv1.SequentialPolicy) {
+	if s == nil {
+		return
+	}
+	set(&base.FalseAlarmDays, s.FalseAlarmDays)
+	set(&base.MildBelow, s.MildBelow)
+	setDuration(&base.HangAfterMin, s.GetHangAfterMin())
 }
 
 func windowsOver(base *statemachine.Policy, w *configv1.WindowsPolicy) {
@@ -124,8 +141,10 @@ func checkPolicy(ps *problems, path string, p statemachine.Policy) {
 // policyFields maps the fields of a statemachine.Policy to those of the catalogue's.
 func policyFields() map[string]string {
 	return map[string]string{
-		"Level": "automation", "OffMax": "override_expiry_max",
-		"Window": "windows.window", "WidenFactor": "windows.widen_factor_max", "FailureRate": "windows.failure_rate",
+		"Level": "automation", "Detector": "detector", "OffMax": "override_expiry_max",
+		"FalseAlarmDays": "sequential.false_alarm_days", "MildBelow": "sequential.mild_below",
+		"HangAfterMin": "sequential.hang_after_min",
+		"Window":       "windows.window", "WidenFactor": "windows.widen_factor_max", "FailureRate": "windows.failure_rate",
 		"MinSamples": "windows.min_samples", "MildRate": "windows.mild_rate", "Every": "windows.every",
 		"RatioWindow": "windows.count_ratio.window", "RatioCount": "windows.count_ratio.count",
 		"Ratio":    "windows.count_ratio.ratio",

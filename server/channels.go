@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
@@ -105,57 +104,4 @@ func withoutContacts(c *configv1.Channel) {
 	for _, a := range c.GetAccounts() {
 		a.Owner = nil
 	}
-}
-
-// policyMessage renders the policy in force, defaults filled in. What package statemachine does not hold is taken from the
-// channel's policy or the default one.
-func policyMessage(p statemachine.Policy, c *configv1.Channel, catalog *configv1.Catalog) *configv1.Policy {
-	first := func(of func(*configv1.Policy) bool) *configv1.Policy {
-		if of(c.GetPolicy()) {
-			return c.GetPolicy()
-		}
-		return catalog.GetDefaultPolicy()
-	}
-	detector := first(func(p *configv1.Policy) bool { return p.GetDetector() != 0 }).GetDetector()
-	if detector == 0 {
-		detector = configv1.Detector_DETECTOR_WINDOWS
-	}
-	m := &configv1.Policy{
-		Automation: levelMessage(p.Level), Detector: detector, OverrideExpiryMax: durationpb.New(p.OffMax),
-		Windows: &configv1.WindowsPolicy{
-			Window: durationpb.New(p.Window), Every: durationpb.New(p.Every), FailureRate: &p.FailureRate, MinSamples: &p.MinSamples,
-			WidenFactorMax: new(uint32(p.WidenFactor)), MildRate: &p.MildRate, //nolint:gosec // 1 to 10
-			CountRatio: &configv1.CountRatioRule{Count: &p.RatioCount, Ratio: &p.Ratio, Window: durationpb.New(p.RatioWindow)},
-		},
-		Recovery: recoveryMessage(p),
-		Guards: &configv1.GuardPolicy{
-			CapacityHeadroom: &p.CapacityHeadroom, MinWeightShare: &p.MinWeightLeft, CutsPerMinute: new(uint32(p.CutsPerMinute)), //nolint:gosec // 1 to 100
-			CertainFailure: &p.CertainFailure,
-		},
-	}
-	m.Recovery.TolerantTiers = first(func(p *configv1.Policy) bool { return len(p.GetRecovery().GetTolerantTiers()) > 0 }).GetRecovery().GetTolerantTiers()
-	m.Recovery.SmallAmount = new(first(func(p *configv1.Policy) bool { return p.GetRecovery().GetSmallAmount() != 0 }).GetRecovery().GetSmallAmount())
-	return m
-}
-
-func recoveryMessage(p statemachine.Policy) *configv1.RecoveryPolicy {
-	share := func(s statemachine.Share) *uint32 { return new(uint32(s)) }
-	return &configv1.RecoveryPolicy{
-		CoolDown: durationpb.New(p.CoolDown), CoolDownGrowth: &p.CoolDownGrowth, CoolDownMax: durationpb.New(p.CoolDownMax),
-		ProbeEvidence: &p.ProbeEvidence, FailureLimit: &p.ProbeFailRate, ProbeInterval: durationpb.New(p.ProbeInterval),
-		ProbeBudgetPpm: share(p.ProbeBudget), QuietRate: &p.QuietRate, FirstSharePpm: share(p.FirstShare),
-		FirstShareMinPpm: share(p.FirstShareMin), FirstShareMaxPpm: share(p.FirstShareMax), Factor: &p.Factor,
-		Dwell: durationpb.New(p.Dwell), StepEvidence: &p.StepEvidence, StepSettled: &p.StepSettled, Probation: durationpb.New(p.Probation),
-	}
-}
-
-func levelMessage(l statemachine.Level) configv1.AutomationLevel {
-	switch l {
-	case statemachine.LevelObserve:
-		return configv1.AutomationLevel_AUTOMATION_LEVEL_OBSERVE
-	case statemachine.LevelOffOnly:
-		return configv1.AutomationLevel_AUTOMATION_LEVEL_OFF_ONLY
-	case statemachine.LevelFull:
-	}
-	return configv1.AutomationLevel_AUTOMATION_LEVEL_FULL
 }

@@ -5,12 +5,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"buf.build/go/protovalidate"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 )
@@ -48,10 +50,32 @@ func TestDecodePolicy(t *testing.T) {
 	if p.GetAutomation() != configv1.AutomationLevel_AUTOMATION_LEVEL_OBSERVE || p.GetWindows().GetWindow().GetSeconds() != 5 {
 		t.Errorf("got %v", p)
 	}
-	err := Decode("policy.yaml", []byte("windows: {window: 5m}\n"), &configv1.Policy{})
-	want := `policy.yaml:1:19: windows.window: must be greater than or equal to 1s and less than or equal to 90s, have "5m"`
-	if err == nil || err.Error() != want {
-		t.Errorf("got %v\nwant %s", err, want)
+	for text, want := range map[string]string{
+		"windows: {window: 5m}\n":               `policy.yaml:1:19: windows.window: must be greater than or equal to 1s and less than or equal to 90s, have "5m"`,
+		"sequential: {false_alarm_days: 0.5}\n": `policy.yaml:1:32: sequential.false_alarm_days: must be 0 (by the channel's traffic) or 1 to 1,000,000, have 0.5`,
+		"sequential: {min_samples: 20}\n":       `policy.yaml:1:14: sequential.min_samples: unknown key "min_samples"; want one of false_alarm_days, mild_below, hang_after_min`,
+		"detector: CUSUM\n":                     `policy.yaml:1:11: detector: unknown value "CUSUM"; want one of WINDOWS, SEQUENTIAL`,
+	} {
+		if err := Decode("policy.yaml", []byte(text), &configv1.Policy{}); err == nil || err.Error() != want {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
+	}
+}
+
+// TestDecodeSequentialPolicy reads the sequential detector's settings as people write them.
+func TestDecodeSequentialPolicy(t *testing.T) {
+	p := &configv1.Policy{}
+	text := "detector: SEQUENTIAL\nsequential: {false_alarm_days: 30, mild_below: 0.2, hang_after_min: 5s}\n"
+	if err := Decode("policy.yaml", []byte(text), p); err != nil {
+		t.Fatal(err)
+	}
+	days, mild := 30.0, 0.2
+	want := &configv1.Policy{
+		Detector:   configv1.Detector_DETECTOR_SEQUENTIAL,
+		Sequential: &configv1.SequentialPolicy{FalseAlarmDays: &days, MildBelow: &mild, HangAfterMin: durationpb.New(5 * time.Second)},
+	}
+	if !proto.Equal(p, want) {
+		t.Errorf("got %v\nwant %v", p, want)
 	}
 }
 

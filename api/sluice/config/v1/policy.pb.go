@@ -140,8 +140,8 @@ type Policy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How far automation may go. Default FULL.
 	Automation AutomationLevel `protobuf:"varint,1,opt,name=automation,proto3,enum=sluice.config.v1.AutomationLevel" json:"automation,omitempty"`
-	// Which detector speaks. Default SEQUENTIAL where the server has it, else
-	// WINDOWS.
+	// Which detector speaks. Left out in the default policy too, it is the one
+	// that GetChannel shows for the channel.
 	Detector Detector `protobuf:"varint,2,opt,name=detector,proto3,enum=sluice.config.v1.Detector" json:"detector,omitempty"`
 	// The windows detector.
 	Windows *WindowsPolicy `protobuf:"bytes,3,opt,name=windows,proto3" json:"windows,omitempty"`
@@ -152,8 +152,10 @@ type Policy struct {
 	// Longest expiry of an operator's OFF and ON_NOW. 1 min to 30 days, default
 	// 72 h.
 	OverrideExpiryMax *durationpb.Duration `protobuf:"bytes,6,opt,name=override_expiry_max,json=overrideExpiryMax,proto3" json:"override_expiry_max,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// The sequential detector.
+	Sequential    *SequentialPolicy `protobuf:"bytes,7,opt,name=sequential,proto3" json:"sequential,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
@@ -228,6 +230,85 @@ func (x *Policy) GetOverrideExpiryMax() *durationpb.Duration {
 	return nil
 }
 
+func (x *Policy) GetSequential() *SequentialPolicy {
+	if x != nil {
+		return x.Sequential
+	}
+	return nil
+}
+
+// SequentialPolicy sets the sequential detector: every item's results are held,
+// one by one, against its learned baseline. Its threshold is a budget of false
+// alarms; there is no window and no least number of results.
+type SequentialPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Days between two false alarms of a channel; each of its other items gets ten
+	// times as many. More days ask for more evidence. 1 to 1,000,000, or 0 = by the
+	// channel's traffic: 100 × (results per second)², between 10 and 1000 days.
+	// Default 0.
+	FalseAlarmDays *float64 `protobuf:"fixed64,1,opt,name=false_alarm_days,json=falseAlarmDays,proto3,oneof" json:"false_alarm_days,omitempty"`
+	// A fault that fails less than this part of the results lowers the share
+	// instead of cutting. 0 = every fault cuts, to 1, default 0.15.
+	MildBelow *float64 `protobuf:"fixed64,2,opt,name=mild_below,json=mildBelow,proto3,oneof" json:"mild_below,omitempty"`
+	// Attempts without an answer are never taken for hanging sooner than this after
+	// their decision, however fast the channel usually is. 1 s to 1 min, default
+	// 3 s.
+	HangAfterMin  *durationpb.Duration `protobuf:"bytes,3,opt,name=hang_after_min,json=hangAfterMin,proto3" json:"hang_after_min,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SequentialPolicy) Reset() {
+	*x = SequentialPolicy{}
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SequentialPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SequentialPolicy) ProtoMessage() {}
+
+func (x *SequentialPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SequentialPolicy.ProtoReflect.Descriptor instead.
+func (*SequentialPolicy) Descriptor() ([]byte, []int) {
+	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SequentialPolicy) GetFalseAlarmDays() float64 {
+	if x != nil && x.FalseAlarmDays != nil {
+		return *x.FalseAlarmDays
+	}
+	return 0
+}
+
+func (x *SequentialPolicy) GetMildBelow() float64 {
+	if x != nil && x.MildBelow != nil {
+		return *x.MildBelow
+	}
+	return 0
+}
+
+func (x *SequentialPolicy) GetHangAfterMin() *durationpb.Duration {
+	if x != nil {
+		return x.HangAfterMin
+	}
+	return nil
+}
+
 // WindowsPolicy sets the windows detector: a failure rate over a sliding window,
 // beside it a rule of count and ratio. Rates are bad results of distinct payers
 // by results with a health meaning.
@@ -255,7 +336,7 @@ type WindowsPolicy struct {
 
 func (x *WindowsPolicy) Reset() {
 	*x = WindowsPolicy{}
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[1]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -267,7 +348,7 @@ func (x *WindowsPolicy) String() string {
 func (*WindowsPolicy) ProtoMessage() {}
 
 func (x *WindowsPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[1]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -280,7 +361,7 @@ func (x *WindowsPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WindowsPolicy.ProtoReflect.Descriptor instead.
 func (*WindowsPolicy) Descriptor() ([]byte, []int) {
-	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{1}
+	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *WindowsPolicy) GetWindow() *durationpb.Duration {
@@ -348,7 +429,7 @@ type CountRatioRule struct {
 
 func (x *CountRatioRule) Reset() {
 	*x = CountRatioRule{}
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[2]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -360,7 +441,7 @@ func (x *CountRatioRule) String() string {
 func (*CountRatioRule) ProtoMessage() {}
 
 func (x *CountRatioRule) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[2]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -373,7 +454,7 @@ func (x *CountRatioRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountRatioRule.ProtoReflect.Descriptor instead.
 func (*CountRatioRule) Descriptor() ([]byte, []int) {
-	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{2}
+	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CountRatioRule) GetCount() float64 {
@@ -450,7 +531,7 @@ type RecoveryPolicy struct {
 
 func (x *RecoveryPolicy) Reset() {
 	*x = RecoveryPolicy{}
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[3]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +543,7 @@ func (x *RecoveryPolicy) String() string {
 func (*RecoveryPolicy) ProtoMessage() {}
 
 func (x *RecoveryPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[3]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +556,7 @@ func (x *RecoveryPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoveryPolicy.ProtoReflect.Descriptor instead.
 func (*RecoveryPolicy) Descriptor() ([]byte, []int) {
-	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{3}
+	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RecoveryPolicy) GetCoolDown() *durationpb.Duration {
@@ -626,7 +707,7 @@ type GuardPolicy struct {
 
 func (x *GuardPolicy) Reset() {
 	*x = GuardPolicy{}
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[4]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +719,7 @@ func (x *GuardPolicy) String() string {
 func (*GuardPolicy) ProtoMessage() {}
 
 func (x *GuardPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[4]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +732,7 @@ func (x *GuardPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuardPolicy.ProtoReflect.Descriptor instead.
 func (*GuardPolicy) Descriptor() ([]byte, []int) {
-	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{4}
+	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GuardPolicy) GetCapacityHeadroom() float64 {
@@ -686,7 +767,7 @@ var File_sluice_config_v1_policy_proto protoreflect.FileDescriptor
 
 const file_sluice_config_v1_policy_proto_rawDesc = "" +
 	"\n" +
-	"\x1dsluice/config/v1/policy.proto\x12\x10sluice.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa5\x03\n" +
+	"\x1dsluice/config/v1/policy.proto\x12\x10sluice.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe9\x03\n" +
 	"\x06Policy\x12K\n" +
 	"\n" +
 	"automation\x18\x01 \x01(\x0e2!.sluice.config.v1.AutomationLevelB\b\xbaH\x05\x82\x01\x02\x10\x01R\n" +
@@ -695,7 +776,18 @@ const file_sluice_config_v1_policy_proto_rawDesc = "" +
 	"\awindows\x18\x03 \x01(\v2\x1f.sluice.config.v1.WindowsPolicyR\awindows\x12<\n" +
 	"\brecovery\x18\x04 \x01(\v2 .sluice.config.v1.RecoveryPolicyR\brecovery\x125\n" +
 	"\x06guards\x18\x05 \x01(\v2\x1d.sluice.config.v1.GuardPolicyR\x06guards\x12\\\n" +
-	"\x13override_expiry_max\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\x9a\x9e\x012\x02\b<R\x11overrideExpiryMax\"\x8f\x04\n" +
+	"\x13override_expiry_max\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\x9a\x9e\x012\x02\b<R\x11overrideExpiryMax\x12B\n" +
+	"\n" +
+	"sequential\x18\a \x01(\v2\".sluice.config.v1.SequentialPolicyR\n" +
+	"sequential\"\x8e\x03\n" +
+	"\x10SequentialPolicy\x12\xc7\x01\n" +
+	"\x10false_alarm_days\x18\x01 \x01(\x01B\x97\x01\xbaH\x93\x01\xba\x01\x8f\x01\n" +
+	"\"sequential_policy.false_alarm_days\x126must be 0 (by the channel's traffic) or 1 to 1,000,000\x1a1this == 0.0 || (this >= 1.0 && this <= 1000000.0)H\x00R\x0efalseAlarmDays\x88\x01\x01\x12;\n" +
+	"\n" +
+	"mild_below\x18\x02 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\tmildBelow\x88\x01\x01\x12O\n" +
+	"\x0ehang_after_min\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x02\b<2\x02\b\x01R\fhangAfterMinB\x13\n" +
+	"\x11_false_alarm_daysB\r\n" +
+	"\v_mild_below\"\x8f\x04\n" +
 	"\rWindowsPolicy\x12A\n" +
 	"\x06window\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x02\bZ2\x02\b\x01R\x06window\x12?\n" +
 	"\x05every\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x02\bZ2\x02\b\x01R\x05every\x12?\n" +
@@ -789,38 +881,41 @@ func file_sluice_config_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_sluice_config_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sluice_config_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_sluice_config_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_sluice_config_v1_policy_proto_goTypes = []any{
 	(AutomationLevel)(0),        // 0: sluice.config.v1.AutomationLevel
 	(Detector)(0),               // 1: sluice.config.v1.Detector
 	(*Policy)(nil),              // 2: sluice.config.v1.Policy
-	(*WindowsPolicy)(nil),       // 3: sluice.config.v1.WindowsPolicy
-	(*CountRatioRule)(nil),      // 4: sluice.config.v1.CountRatioRule
-	(*RecoveryPolicy)(nil),      // 5: sluice.config.v1.RecoveryPolicy
-	(*GuardPolicy)(nil),         // 6: sluice.config.v1.GuardPolicy
-	(*durationpb.Duration)(nil), // 7: google.protobuf.Duration
+	(*SequentialPolicy)(nil),    // 3: sluice.config.v1.SequentialPolicy
+	(*WindowsPolicy)(nil),       // 4: sluice.config.v1.WindowsPolicy
+	(*CountRatioRule)(nil),      // 5: sluice.config.v1.CountRatioRule
+	(*RecoveryPolicy)(nil),      // 6: sluice.config.v1.RecoveryPolicy
+	(*GuardPolicy)(nil),         // 7: sluice.config.v1.GuardPolicy
+	(*durationpb.Duration)(nil), // 8: google.protobuf.Duration
 }
 var file_sluice_config_v1_policy_proto_depIdxs = []int32{
 	0,  // 0: sluice.config.v1.Policy.automation:type_name -> sluice.config.v1.AutomationLevel
 	1,  // 1: sluice.config.v1.Policy.detector:type_name -> sluice.config.v1.Detector
-	3,  // 2: sluice.config.v1.Policy.windows:type_name -> sluice.config.v1.WindowsPolicy
-	5,  // 3: sluice.config.v1.Policy.recovery:type_name -> sluice.config.v1.RecoveryPolicy
-	6,  // 4: sluice.config.v1.Policy.guards:type_name -> sluice.config.v1.GuardPolicy
-	7,  // 5: sluice.config.v1.Policy.override_expiry_max:type_name -> google.protobuf.Duration
-	7,  // 6: sluice.config.v1.WindowsPolicy.window:type_name -> google.protobuf.Duration
-	7,  // 7: sluice.config.v1.WindowsPolicy.every:type_name -> google.protobuf.Duration
-	4,  // 8: sluice.config.v1.WindowsPolicy.count_ratio:type_name -> sluice.config.v1.CountRatioRule
-	7,  // 9: sluice.config.v1.CountRatioRule.window:type_name -> google.protobuf.Duration
-	7,  // 10: sluice.config.v1.RecoveryPolicy.cool_down:type_name -> google.protobuf.Duration
-	7,  // 11: sluice.config.v1.RecoveryPolicy.cool_down_max:type_name -> google.protobuf.Duration
-	7,  // 12: sluice.config.v1.RecoveryPolicy.probe_interval:type_name -> google.protobuf.Duration
-	7,  // 13: sluice.config.v1.RecoveryPolicy.dwell:type_name -> google.protobuf.Duration
-	7,  // 14: sluice.config.v1.RecoveryPolicy.probation:type_name -> google.protobuf.Duration
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	4,  // 2: sluice.config.v1.Policy.windows:type_name -> sluice.config.v1.WindowsPolicy
+	6,  // 3: sluice.config.v1.Policy.recovery:type_name -> sluice.config.v1.RecoveryPolicy
+	7,  // 4: sluice.config.v1.Policy.guards:type_name -> sluice.config.v1.GuardPolicy
+	8,  // 5: sluice.config.v1.Policy.override_expiry_max:type_name -> google.protobuf.Duration
+	3,  // 6: sluice.config.v1.Policy.sequential:type_name -> sluice.config.v1.SequentialPolicy
+	8,  // 7: sluice.config.v1.SequentialPolicy.hang_after_min:type_name -> google.protobuf.Duration
+	8,  // 8: sluice.config.v1.WindowsPolicy.window:type_name -> google.protobuf.Duration
+	8,  // 9: sluice.config.v1.WindowsPolicy.every:type_name -> google.protobuf.Duration
+	5,  // 10: sluice.config.v1.WindowsPolicy.count_ratio:type_name -> sluice.config.v1.CountRatioRule
+	8,  // 11: sluice.config.v1.CountRatioRule.window:type_name -> google.protobuf.Duration
+	8,  // 12: sluice.config.v1.RecoveryPolicy.cool_down:type_name -> google.protobuf.Duration
+	8,  // 13: sluice.config.v1.RecoveryPolicy.cool_down_max:type_name -> google.protobuf.Duration
+	8,  // 14: sluice.config.v1.RecoveryPolicy.probe_interval:type_name -> google.protobuf.Duration
+	8,  // 15: sluice.config.v1.RecoveryPolicy.dwell:type_name -> google.protobuf.Duration
+	8,  // 16: sluice.config.v1.RecoveryPolicy.probation:type_name -> google.protobuf.Duration
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_sluice_config_v1_policy_proto_init() }
@@ -832,13 +927,14 @@ func file_sluice_config_v1_policy_proto_init() {
 	file_sluice_config_v1_policy_proto_msgTypes[2].OneofWrappers = []any{}
 	file_sluice_config_v1_policy_proto_msgTypes[3].OneofWrappers = []any{}
 	file_sluice_config_v1_policy_proto_msgTypes[4].OneofWrappers = []any{}
+	file_sluice_config_v1_policy_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_config_v1_policy_proto_rawDesc), len(file_sluice_config_v1_policy_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
