@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -19,29 +20,37 @@ func checkShape(root value, s *Scenario) {
 	if len(s.Traffic) == 0 {
 		root.fail("traffic is missing: want at least one stream")
 	}
-	late := func(at Position, what string) {
-		root.d.problems = append(root.d.problems, ScenarioError{
-			File: s.file, At: at, Path: what, Message: fmt.Sprintf("never happens: the run lasts %v", s.Duration),
-		})
+	for i := range s.Traffic {
+		if begins := s.Traffic[i].Shape.begins(); begins > 0 {
+			checkBegin(root, s, s.Traffic[i].at, fmt.Sprintf("traffic[%d].shape", i), begins)
+		}
+	}
+	for i := range s.Reports.Silent {
+		q, path := &s.Reports.Silent[i], fmt.Sprintf("reports.silent[%d]", i)
+		checkBegin(root, s, q.at, path, q.From)
+		checkIndex(root, s, q.at, path+".gateway", q.Gateway, s.Gateways)
 	}
 	for i := range s.Truth {
-		t := &s.Truth[i]
-		if s.Duration > 0 && t.From >= s.Duration {
-			late(t.at, fmt.Sprintf("truth[%d]", i))
-		}
-		checkIndex(root, s, t.at, fmt.Sprintf("truth[%d].gateway", i), t.Selector.Gateway, s.Gateways)
-		checkIndex(root, s, t.at, fmt.Sprintf("truth[%d].replica", i), t.Selector.Replica, s.Replicas)
+		t, path := &s.Truth[i], fmt.Sprintf("truth[%d]", i)
+		checkBegin(root, s, t.at, path, t.From)
+		checkIndex(root, s, t.at, path+".gateway", t.Selector.Gateway, s.Gateways)
+		checkIndex(root, s, t.at, path+".replica", t.Selector.Replica, s.Replicas)
 	}
 	for i := range s.Operators {
-		if s.Duration > 0 && s.Operators[i].At >= s.Duration {
-			late(s.Operators[i].at, fmt.Sprintf("operators[%d]", i))
-		}
+		checkBegin(root, s, s.Operators[i].at, fmt.Sprintf("operators[%d]", i), s.Operators[i].At)
 	}
 	for i := range s.Faults {
-		if s.Duration > 0 && s.Faults[i].From >= s.Duration {
-			late(s.Faults[i].at, fmt.Sprintf("faults[%d]", i))
-		}
+		checkBegin(root, s, s.Faults[i].at, fmt.Sprintf("faults[%d]", i), s.Faults[i].From)
 		checkIndex(root, s, s.Faults[i].at, fmt.Sprintf("faults[%d].replica", i), s.Faults[i].Replica, s.Replicas)
+	}
+}
+
+// checkBegin reports what begins after the run.
+func checkBegin(root value, s *Scenario, at Position, path string, begins time.Duration) {
+	if s.Duration > 0 && begins >= s.Duration {
+		root.d.problems = append(root.d.problems, ScenarioError{
+			File: s.file, At: at, Path: path, Message: fmt.Sprintf("never happens: the run lasts %v", s.Duration),
+		})
 	}
 }
 
@@ -53,15 +62,15 @@ func checkIndex(root value, s *Scenario, at Position, path string, n, most int) 
 	}
 }
 
-// checkReferences reports every name of the scenario that the catalogue does not know, and streams nobody can serve.
-func checkReferences(s *Scenario, c *contracts) error {
+// references lists every name of the scenario that the catalogue does not know, and streams nobody can serve.
+func references(s *Scenario, c *contracts) ScenarioErrors {
 	var problems ScenarioErrors
 	add := func(at Position, path, message string) {
 		problems = append(problems, ScenarioError{File: s.file, At: at, Path: path, Message: message})
 	}
 	for i := range s.Traffic {
-		if len(c.cellsOf(s, i)) == 0 {
-			add(s.Traffic[i].at, fmt.Sprintf("traffic[%d]", i), "no channel of the catalogue serves this stream")
+		if !s.Traffic[i].broken && len(c.cellsOf(s, i)) == 0 {
+			add(s.Traffic[i].at, fmt.Sprintf("traffic[%d]", i), "no channel of the catalogue serves this stream: "+c.unserved(&s.Traffic[i]))
 		}
 	}
 	for i := range s.Truth {
@@ -70,14 +79,15 @@ func checkReferences(s *Scenario, c *contracts) error {
 		}
 	}
 	for i := range s.Operators {
-		for _, m := range c.unknown(s.Operators[i].Scope) {
+		unknown := c.unknown(s.Operators[i].Scope)
+		for _, m := range unknown {
 			add(s.Operators[i].at, fmt.Sprintf("operators[%d].scope", i), m)
 		}
-		if len(problems) == 0 && len(c.scopes(s.Operators[i].Scope)) == 0 {
+		if _, err := s.Operators[i].Scope.narrowest(); err == nil && len(unknown) == 0 && len(c.scopes(s.Operators[i].Scope)) == 0 {
 			add(s.Operators[i].at, fmt.Sprintf("operators[%d].scope", i), "the channel has no such instrument")
 		}
 	}
-	return problems.sorted()
+	return problems
 }
 
 // errMixed says that no single kind of scope covers a selector.

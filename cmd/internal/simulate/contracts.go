@@ -1,7 +1,6 @@
 package simulate
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -96,10 +95,9 @@ func (k *contracts) cellsOf(s *Scenario, stream int) []cell {
 			continue
 		}
 		for _, a := range ch.GetAccounts() {
-			if a.GetEntity() != st.Entity || len(a.GetMerchants()) > 0 && !slices.Contains(a.GetMerchants(), st.Merchant) {
-				continue
+			if st.mayUse(a) {
+				out = append(out, newCell(st, stream, ch, a.GetId()))
 			}
-			out = append(out, newCell(st, stream, ch, a.GetId()))
 		}
 	}
 	return out
@@ -148,44 +146,6 @@ func (*contracts) instruments(ch *configv1.Channel) []statemachine.Instrument {
 	return out
 }
 
-// unknown lists the names of a selector that the catalogue does not have.
-func (k *contracts) unknown(s Selector) []string {
-	var out []string
-	ch, ok := k.channels[s.Channel]
-	if s.Channel != "" && !ok {
-		out = append(out, fmt.Sprintf("unknown channel %q", s.Channel))
-	}
-	if s.Domain != "" && !k.domains[s.Domain] {
-		out = append(out, fmt.Sprintf("unknown failure_domain %q", s.Domain))
-	}
-	if s.Bank != "" && !k.banks[s.Bank] {
-		out = append(out, fmt.Sprintf("unknown bank %q", s.Bank))
-	}
-	if s.Method != "" && !k.methods[s.Method] {
-		out = append(out, fmt.Sprintf("unknown method %q", s.Method))
-	}
-	if s.Account != "" && !k.hasAccount(ch, s.Account) {
-		out = append(out, fmt.Sprintf("unknown account %q", s.Account))
-	}
-	return out
-}
-
-// hasAccount looks on one channel, or on all if ch is nil.
-func (k *contracts) hasAccount(ch *configv1.Channel, account string) bool {
-	has := func(ch *configv1.Channel) bool {
-		return slices.ContainsFunc(ch.GetAccounts(), func(a *configv1.Account) bool { return a.GetId() == account })
-	}
-	if ch != nil {
-		return has(ch)
-	}
-	for _, c := range k.channels {
-		if has(c) {
-			return true
-		}
-	}
-	return false
-}
-
 // scopes turns an order's selector into scopes: one, or one per instrument for a bank.
 func (k *contracts) scopes(s Selector) []statemachine.Scope {
 	kind, err := s.narrowest()
@@ -211,7 +171,7 @@ func (k *contracts) scopes(s Selector) []statemachine.Scope {
 func (k *contracts) instrumentScopes(s Selector) []statemachine.Scope {
 	var out []statemachine.Scope
 	for _, i := range k.instruments(k.channels[s.Channel]) {
-		if (s.Bank == "" || s.Bank == i.Bank) && (s.CardType == "" || s.CardType == i.CardType) && (s.Method == "" || s.Method == i.Method) {
+		if s.matchesInstrument(i) {
 			out = append(out, statemachine.InstrumentScope(s.Channel, i))
 		}
 	}

@@ -73,14 +73,20 @@ func (v value) object(known fields) bool {
 		v.fail("want a mapping with keys %s", names(known))
 		return false
 	}
+	given := map[string]bool{}
 	for _, entry := range entries {
-		key := v.child(entry.Key.GetToken().Value, entry.Key)
-		read, ok := known[entry.Key.GetToken().Value]
-		if !ok {
+		name := entry.Key.GetToken().Value
+		key := v.child(name, entry.Key)
+		read, ok := known[name]
+		switch {
+		case !ok:
 			key.fail("unknown key; want one of %s", names(known))
-			continue
+		case given[name]:
+			key.fail("given twice")
+		default:
+			read(v.child(name, entry.Value))
 		}
-		read(v.child(entry.Key.GetToken().Value, entry.Value))
+		given[name] = true
 	}
 	return true
 }
@@ -89,8 +95,15 @@ func (v value) object(known fields) bool {
 func (v value) pairs(each func(key string, item value)) {
 	switch n := v.node.(type) {
 	case *ast.MappingNode:
+		given := map[string]bool{}
 		for _, entry := range n.Values {
-			each(entry.Key.GetToken().Value, v.child(entry.Key.GetToken().Value, entry.Value))
+			name := entry.Key.GetToken().Value
+			if given[name] {
+				v.child(name, entry.Key).fail("given twice")
+				continue
+			}
+			given[name] = true
+			each(name, v.child(name, entry.Value))
 		}
 	case *ast.MappingValueNode:
 		each(n.Key.GetToken().Value, v.child(n.Key.GetToken().Value, n.Value))

@@ -3,22 +3,27 @@ package simulate
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
-// errDown is what a broken store answers.
-var errDown = errors.New("the store is down")
+// What a broken store answers.
+var (
+	errDown = errors.New("the store is down")
+	errSlow = fmt.Errorf("the store answers too late: %w", context.DeadlineExceeded)
+)
 
 // outage is shared by every view of one store.
 type outage struct{ on bool }
 
-// frailExchange is the exchange with Redis that may be down.
+// frailExchange is the exchange with Redis that may be down, or so slow that every operation is abandoned when its budget
+// is over: what was written is there all the same, and nobody was told.
 type frailExchange struct {
 	*monitor.MemoryExchange
 
-	down bool
+	down, slow bool
 }
 
 // Publish implements monitor.Exchange.
@@ -26,13 +31,20 @@ func (e *frailExchange) Publish(ctx context.Context, r *monitor.Row) error {
 	if e.down {
 		return errDown
 	}
-	return e.MemoryExchange.Publish(ctx, r)
+	err := e.MemoryExchange.Publish(ctx, r)
+	if e.slow {
+		return errSlow
+	}
+	return err
 }
 
 // Read implements monitor.Exchange.
 func (e *frailExchange) Read(ctx context.Context, second int64) ([]*monitor.Row, error) {
-	if e.down {
+	switch {
+	case e.down:
 		return nil, errDown
+	case e.slow:
+		return nil, errSlow
 	}
 	return e.MemoryExchange.Read(ctx, second)
 }

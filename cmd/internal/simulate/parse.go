@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/routing/catalogfile"
@@ -20,16 +19,13 @@ const (
 )
 
 // Parse reads a scenario; name is the file's name for messages. Every problem is reported at once, each with line and
-// column. References into the catalogue are checked when the run is prepared.
+// column. References into a catalogue that is named on the command line are checked when the run is prepared.
 func Parse(name string, data []byte) (*Scenario, error) {
-	file, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		return nil, ScenarioErrors{{File: name, Message: err.Error()}}
+	file, problem := document(name, data)
+	if problem != nil {
+		return nil, ScenarioErrors{*problem}
 	}
 	d := &decoder{file: name}
-	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
-		return nil, ScenarioErrors{{File: name, Message: "want one YAML document"}}
-	}
 	s := &Scenario{
 		file: name, Seed: 1, Start: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), Replicas: 1, Gateways: 1,
 		Reroute: Reroute{MaxAttempts: 1},
@@ -37,6 +33,9 @@ func Parse(name string, data []byte) (*Scenario, error) {
 	root := value{d: d, node: file.Docs[0].Body, at: Position{Line: 1, Column: 1}}
 	parseRoot(root, s)
 	checkShape(root, s)
+	if s.Catalog != nil {
+		d.problems = append(d.problems, references(s, newContracts(s.Catalog))...)
+	}
 	if err := d.problems.sorted(); err != nil {
 		return nil, err
 	}
@@ -61,6 +60,7 @@ func parseRoot(root value, s *Scenario) {
 				"delay":     func(v value) { parseSpread(v, &s.Reports.Delay) },
 				"duplicate": func(v value) { v.number(&s.Reports.Duplicate, 0, 1) },
 				"lost":      func(v value) { v.number(&s.Reports.Lost, 0, 1) },
+				"silent":    func(v value) { v.list(func(v value) { s.Reports.Silent = append(s.Reports.Silent, parseSilence(v)) }) },
 			})
 		},
 		"truth": func(v value) {
@@ -97,6 +97,7 @@ func inline(v value) *configv1.Catalog {
 
 func parseStream(v value) Stream {
 	st := Stream{Payers: 1000, at: v.at, Tier: ""}
+	before := len(v.d.problems)
 	bank, card := "", ""
 	v.object(fields{
 		"business_type":     func(v value) { parseBusiness(v, &st.Business) },
@@ -111,7 +112,7 @@ func parseStream(v value) Stream {
 		"payers":            func(v value) { whole(v, &st.Payers, 1, 1_000_000_000) },
 		"rate":              func(v value) { v.number(&st.Rate, 0, 100_000) },
 		"abandon":           func(v value) { v.number(&st.Abandon, 0, 1) },
-		"shape":             func(v value) { st.Shape = parseShape(v) },
+		"shape":             func(v value) { st.Shape = parseShapes(v) },
 	})
 	st.Instrument.Bank, st.Instrument.CardType = orNone(bank), orNone(card)
 	missing := []struct {
@@ -134,7 +135,22 @@ func parseStream(v value) Stream {
 	if st.Business.FollowsOriginal() {
 		v.unsupported("traffic of business type " + st.Business.String() + ", which follows an original payment,")
 	}
+	st.broken = len(v.d.problems) > before
 	return st
+}
+
+func parseSilence(v value) Silence {
+	q := Silence{To: forEver, at: v.at}
+	v.object(fields{
+		"from":    func(v value) { v.duration(&q.From, 0, longest) },
+		"to":      func(v value) { v.duration(&q.To, 0, longest) },
+		"gateway": func(v value) { v.index(&q.Gateway, maxGateways) },
+		"kept":    func(v value) { v.flag(&q.Kept) },
+	})
+	if q.To <= q.From {
+		v.fail("to must be after from")
+	}
+	return q
 }
 
 func orNone(s string) string {

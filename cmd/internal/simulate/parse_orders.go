@@ -46,11 +46,11 @@ func parseAction(v value, into *statemachine.Action) {
 
 func parseFault(v value) Fault {
 	f := Fault{To: forEver, at: v.at}
-	kind := ""
+	kind, begins := "", 0
 	v.object(fields{
 		"kind":    func(v value) { v.str(&kind) },
-		"from":    func(v value) { v.duration(&f.From, 0, longest) },
-		"at":      func(v value) { v.duration(&f.From, 0, longest) },
+		"from":    func(v value) { v.duration(&f.From, 0, longest); begins++ },
+		"at":      func(v value) { v.duration(&f.From, 0, longest); begins++ },
 		"to":      func(v value) { v.duration(&f.To, 0, longest) },
 		"replica": func(v value) { whole(v, &f.Replica, 1, maxReplicas) },
 		"step":    func(v value) { v.duration(&f.Step, -longest, longest) },
@@ -59,20 +59,35 @@ func parseFault(v value) Fault {
 	if f.To <= f.From {
 		v.fail("to must be after from")
 	}
+	if begins > 1 {
+		v.fail("give one of at and from")
+	}
+	checkFault(v, &f)
+	return f
+}
+
+// checkFault reports what a fault of its kind lacks, or has no use for.
+func checkFault(v value, f *Fault) {
+	replica, step := f.Replica != 0, f.Step != 0
 	switch f.Kind {
-	case RedisDown, EtcdDown, LeaderKilled:
+	case RedisDown, RedisSlow, EtcdDown, LeaderKilled:
+		if replica {
+			v.fail("%s has no replica", f.Kind)
+		}
 	case ReplicaKilled:
-		if f.Replica == 0 {
+		if !replica {
 			v.fail("replica_killed needs a replica")
 		}
 	case ClockStep:
-		if f.Step == 0 {
+		if !step {
 			v.fail("clock_step needs a step")
 		}
-	case RedisSlow:
-		v.unsupported("fault " + kind)
+		return
 	default:
-		v.fail("kind %q: want redis_down, redis_slow, etcd_down, leader_killed, replica_killed or clock_step", kind)
+		v.fail("kind %q: want redis_down, redis_slow, etcd_down, leader_killed, replica_killed or clock_step", f.Kind)
+		return
 	}
-	return f
+	if step {
+		v.fail("%s has no step", f.Kind)
+	}
 }

@@ -2,7 +2,25 @@ package simulate
 
 import (
 	"time"
+
+	"github.com/goccy/go-yaml/ast"
 )
+
+// parseShapes reads one shape, or a list of shapes whose factors are multiplied.
+func parseShapes(v value) Shape {
+	if _, several := v.node.(*ast.SequenceNode); !several {
+		return parseShape(v)
+	}
+	var all []Shape
+	v.list(func(v value) { all = append(all, parseShape(v)) })
+	if len(all) == 0 {
+		v.fail("want a shape, or a list of shapes whose factors are multiplied")
+		return Shape{}
+	}
+	first := all[0]
+	first.Also = all[1:]
+	return first
+}
 
 func parseShape(v value) Shape {
 	sh := Shape{}

@@ -22,13 +22,14 @@ func parseTruth(v value) Truth {
 	keys["outcomes"] = func(v value) { parseOutcomes(v, &t) }
 	keys["raw_codes"] = func(v value) { parseCodes(v, &t) }
 	keys["success"] = func(v value) { t.Success = parseWave(v) }
-	keys["otherwise"] = func(v value) { parseOtherwise(v, &t.Otherwise) }
+	keys["otherwise"] = func(v value) { t.otherwise = true; parseOtherwise(v, &t.Otherwise) }
 	keys["factor"] = func(v value) { v.number(&t.Factor, 1e-6, 1000) }
 	keys["wander"] = func(v value) { t.Wander = parseWander(v) }
 	keys["reason"] = func(v value) { v.word(&t.Reason) }
 	keys["incident"] = func(v value) { v.name(&t.Incident) }
 	keys["common_mode"] = func(v value) { v.flag(&t.CommonMode) }
 	keys["payer_burst"] = func(v value) { t.Burst = parseBurst(v) }
+	keys["pending"] = func(v value) { t.Pending = parsePending(v) }
 	keys["latency"] = func(v value) {
 		t.Latency = &Spread{}
 		parseSpread(v, t.Latency)
@@ -61,9 +62,11 @@ func checkSays(v value, t *Truth) {
 		v.fail("give one of outcomes, raw_codes and success")
 	case bases == 1 && t.Factor != 0:
 		v.fail("factor changes the entry below and stands without outcomes, raw_codes and success")
-	case bases == 0 && t.Factor == 0 && t.Wander.Sigma == 0 && t.Latency == nil && t.Burst == nil:
-		v.fail("says nothing: want outcomes, raw_codes, success, factor, wander, latency or payer_burst")
-	case t.Burst != nil && (bases > 0 || t.Factor != 0):
+	case bases == 0 && t.Factor == 0 && t.Wander.Sigma == 0 && t.Latency == nil && t.Burst == nil && t.Pending == nil:
+		v.fail("says nothing: want outcomes, raw_codes, success, factor, wander, latency, pending or payer_burst")
+	case t.otherwise && t.Success == nil && t.Factor == 0:
+		v.fail("otherwise stands with success or factor")
+	case t.Burst != nil && (bases > 0 || t.Factor != 0 || t.Wander.Sigma != 0 || t.Latency != nil || t.Pending != nil):
 		v.fail("payer_burst stands alone")
 	}
 }
@@ -193,6 +196,18 @@ func parseBurst(v value) *Burst {
 		v.fail("want failures and over")
 	}
 	return b
+}
+
+func parsePending(v value) *Pending {
+	p := &Pending{}
+	v.object(fields{
+		"share": func(v value) { v.number(&p.Share, 0, 1) },
+		"final": func(v value) { parseSpread(v, &p.After) },
+	})
+	if p.Share == 0 || p.After.P50 == 0 {
+		v.fail("want share, above 0 to 1, and final, how long after the first answer the result comes")
+	}
+	return p
 }
 
 func parseOtherwise(v value, into *statemachine.Outcome) {

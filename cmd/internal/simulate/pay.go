@@ -115,8 +115,15 @@ func (w *world) attempt(p *payment, way *cell, o offer) {
 	}
 	p.tried = append(p.tried, t)
 	w.judge.attempted(p, w.at, way, &t)
-	w.report(p, way, &t, latency, lost, twice, rng)
 	end := w.at + latency
+	if q := w.fate.pending; q != nil && rng.Float64() < q.Share {
+		answer := t
+		answer.outcome, answer.code = statemachine.Pending, ""
+		w.report(p, way, &answer, latency, lost, twice, rng)
+		latency += q.After.draw(rng.NormFloat64())
+		end, lost, twice = w.at+latency, rng.Float64() < w.s.Reports.Lost, false
+	}
+	w.report(p, way, &t, latency, lost, twice, rng)
 	if money == statemachine.MoneyReroutable && len(p.tried) < w.s.Reroute.MaxAttempts {
 		w.agenda.push(event{at: int64(end), kind: evPay, payment: p})
 		return
@@ -124,7 +131,7 @@ func (w *world) attempt(p *payment, way *cell, o offer) {
 	w.done(p, end)
 }
 
-// report schedules the report of an attempt, and its repetition.
+// report schedules a report of an attempt, latency after its start, and its repetition.
 func (w *world) report(p *payment, way *cell, t *tried, latency time.Duration, lost, twice bool, rng *rand.Rand) {
 	if lost {
 		return
@@ -143,11 +150,16 @@ func (w *world) report(p *payment, way *cell, t *tried, latency time.Duration, l
 		r.code = w.replyCode(r)
 	}
 	at := w.at + latency + w.s.Reports.Delay.draw(rng.NormFloat64())
-	w.judge.reportDue(way, w.at, at)
-	w.agenda.push(event{at: int64(at), kind: evReport, report: r, payment: p})
-	if twice {
-		at += w.s.Reports.Delay.draw(rng.NormFloat64()) + time.Millisecond
-		w.agenda.push(event{at: int64(at), kind: evReport, report: r, payment: p})
+	if due, ok := w.s.Reports.arrives(at, p.gateway); ok {
+		w.judge.reportDue(way, w.at, due)
+		w.agenda.push(event{at: int64(due), kind: evReport, report: r, payment: p})
+	}
+	if !twice {
+		return
+	}
+	at += w.s.Reports.Delay.draw(rng.NormFloat64()) + time.Millisecond
+	if due, ok := w.s.Reports.arrives(at, p.gateway); ok {
+		w.agenda.push(event{at: int64(due), kind: evReport, report: r, payment: p})
 	}
 }
 

@@ -60,7 +60,7 @@ func Prepare(s *Scenario, o Options) (*Prepared, error) {
 		p.Catalog = c
 	}
 	p.known = newContracts(p.Catalog)
-	if err := checkReferences(s, p.known); err != nil {
+	if err := references(s, p.known).sorted(); err != nil {
 		return nil, err
 	}
 	for i := range s.Traffic {

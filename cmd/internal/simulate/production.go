@@ -155,6 +155,8 @@ func (c *cluster) fault(ctx context.Context, f *Fault, begin bool, now time.Time
 	switch f.Kind {
 	case RedisDown:
 		c.exchange.down = begin
+	case RedisSlow:
+		c.exchange.slow = begin
 	case EtcdDown:
 		c.ledger.on = begin
 	case ClockStep:
@@ -166,8 +168,6 @@ func (c *cluster) fault(ctx context.Context, f *Fault, begin bool, now time.Time
 			c.killed[f] = c.leader
 		}
 		return c.kill(ctx, c.killed[f], begin, now)
-	case RedisSlow:
-		return fmt.Errorf("%w: fault %s: %w", ErrScenario, f.Kind, ErrNotSupported)
 	}
 	return nil
 }

@@ -41,7 +41,8 @@ type Stream struct {
 	Abandon    float64 // share of decisions that never become an attempt
 	Shape      Shape
 
-	at Position
+	at     Position
+	broken bool // it has problems of its own
 }
 
 // ShapeKind names how the rate of a stream changes.
@@ -65,6 +66,7 @@ type Shape struct {
 	Length    time.Duration // bursts
 	Factor    float64       // bursts, ramp
 	From, To  time.Duration // window
+	Also      []Shape       // further shapes; the rate is multiplied by each
 }
 
 // Reroute is what simulated cashiers do after a failure they may reroute.
@@ -77,6 +79,31 @@ type Reports struct {
 	Delay     Spread  // after the result
 	Duplicate float64 // share reported twice
 	Lost      float64 // share never reported
+	Silent    []Silence
+}
+
+// Silence is a time in which no report arrives: it is lost, or kept and delivered when the silence ends.
+type Silence struct {
+	From, To time.Duration
+	Gateway  int // from 1; 0 = every instance
+	Kept     bool
+
+	at Position
+}
+
+// arrives returns when a report arrives that would arrive at the given time; false if it is lost.
+func (r *Reports) arrives(at time.Duration, gateway int) (time.Duration, bool) {
+	for i := range r.Silent {
+		s := &r.Silent[i]
+		if at < s.From || at >= s.To || s.Gateway != 0 && s.Gateway != gateway {
+			continue
+		}
+		if !s.Kept {
+			return 0, false
+		}
+		at = s.To
+	}
+	return at, true
 }
 
 // Spread is a constant (P99 = P50) or lognormal duration.
@@ -117,9 +144,11 @@ type Truth struct {
 	Incident    string // label: automation should cut this scope, and only it
 	CommonMode  bool   // ours: nothing may be cut
 	Burst       *Burst
+	Pending     *Pending // attempts whose final result comes later
 
-	at    Position
-	index int
+	at        Position
+	index     int
+	otherwise bool // given
 }
 
 // Selector says which attempts an entry is about; empty and zero match any.
@@ -153,6 +182,13 @@ type Wander struct {
 type Burst struct {
 	Failures int
 	Over     time.Duration
+}
+
+// Pending says that a part of the attempts is answered PENDING first. What they meet is drawn as ever; the final result
+// comes After the first answer.
+type Pending struct {
+	Share float64
+	After Spread
 }
 
 // Order is what an operator orders at a moment. A bank without card type means every card type of it.

@@ -7,6 +7,15 @@ import (
 
 // at returns the factor of the stream's rate, t after the start.
 func (s Shape) at(t time.Duration, start time.Time, run time.Duration) float64 {
+	factor := s.alone(t, start, run)
+	for i := range s.Also {
+		factor *= s.Also[i].at(t, start, run)
+	}
+	return factor
+}
+
+// alone is the factor without the further shapes.
+func (s Shape) alone(t time.Duration, start time.Time, run time.Duration) float64 {
 	switch s.Kind {
 	case ShapeDiurnal:
 		day := start.Sub(start.Truncate(24*time.Hour)) + t - s.Peak
@@ -26,14 +35,30 @@ func (s Shape) at(t time.Duration, start time.Time, run time.Duration) float64 {
 	return 1
 }
 
+// begins is when the stream exists first.
+func (s Shape) begins() time.Duration {
+	var from time.Duration
+	if s.Kind == ShapeWindow {
+		from = s.From
+	}
+	for i := range s.Also {
+		from = max(from, s.Also[i].begins())
+	}
+	return from
+}
+
 // most is an upper bound of at.
 func (s Shape) most() float64 {
+	most := 1.0
 	switch s.Kind {
 	case ShapeDiurnal:
-		return 1 + s.Amplitude
+		most = 1 + s.Amplitude
 	case ShapeBursts, ShapeRamp:
-		return max(1, s.Factor)
+		most = max(1, s.Factor)
 	case ShapeConstant, ShapeWindow:
 	}
-	return 1
+	for i := range s.Also {
+		most *= s.Also[i].most()
+	}
+	return most
 }

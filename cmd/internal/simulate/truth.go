@@ -13,6 +13,7 @@ type fate struct {
 	p       [statemachine.NumOutcomes]float64
 	codes   []codeOf // raw codes behind the outcomes, if the truth speaks in raw codes
 	latency Spread
+	pending *Pending // nil = results are final at once
 	reason  string
 	unwell  bool // a labelled or common-mode entry applies
 }
@@ -30,7 +31,9 @@ type fates struct {
 	codes  []map[string][]codeOf // by entry and channel
 	known  *contracts
 	rnd    *draws
-	usual  Spread // latency where the truth says nothing
+	usual  Spread  // latency where the truth says nothing
+	over   []int32 // room for layers
+	late   bool    // some entry speaks of PENDING
 }
 
 func newFates(s *Scenario, cells []cell, k *contracts, seed uint64) *fates {
@@ -41,6 +44,7 @@ func newFates(s *Scenario, cells []cell, k *contracts, seed uint64) *fates {
 		c := &cells[i]
 		for j := range s.Truth {
 			t := &s.Truth[j]
+			f.late = f.late || t.Pending != nil
 			if t.Burst != nil || !t.Selector.matchesCell(&s.Traffic[c.stream], c) {
 				continue
 			}
@@ -84,16 +88,15 @@ func (t *Truth) active(w where) bool {
 
 // layers are the entries that apply to one attempt, gathered from the newest down.
 type layers struct {
-	base            int      // the entry that says what happens, -1 = none yet
-	over            [8]int32 // entries above it that change what it says
-	n               int
-	latency, reason bool // found
+	base                     int     // the entry that says what happens, -1 = none yet
+	over                     []int32 // entries above it that change what it says
+	latency, reason, pending bool    // found
 }
 
 // meet fills out with what an attempt meets; entries labelled without are left out.
 func (f *fates) meet(c *cell, w where, without string, out *fate) {
 	*out = fate{latency: f.usual}
-	l := layers{base: -1}
+	l := layers{base: -1, over: f.over[:0], pending: !f.late}
 	for _, j := range slices.Backward(f.byCell[c.id]) {
 		t := &f.truth[j]
 		if t.active(w) && (without == "" || t.Incident != without) && l.add(t, j, out) {
@@ -101,7 +104,8 @@ func (f *fates) meet(c *cell, w where, without string, out *fate) {
 		}
 	}
 	f.fill(l.base, c, w, out)
-	for _, j := range slices.Backward(l.over[:l.n]) {
+	f.over = l.over
+	for _, j := range slices.Backward(l.over) {
 		f.change(&f.truth[j], c, w, out)
 	}
 }
@@ -111,8 +115,11 @@ func (l *layers) add(t *Truth, index int32, out *fate) bool {
 	if t.Latency != nil && !l.latency {
 		out.latency, l.latency = *t.Latency, true
 	}
+	if t.Pending != nil && !l.pending {
+		out.pending, l.pending = t.Pending, true
+	}
 	if l.base >= 0 {
-		return l.latency
+		return l.latency && l.pending
 	}
 	out.unwell = out.unwell || t.Incident != "" || t.CommonMode
 	if t.Reason != "" && !l.reason {
@@ -121,9 +128,8 @@ func (l *layers) add(t *Truth, index int32, out *fate) bool {
 	if t.base() {
 		l.base = t.index
 	}
-	if (t.Factor != 0 || t.Wander.Sigma != 0) && l.n < len(l.over) {
-		l.over[l.n] = index
-		l.n++
+	if t.Factor != 0 || t.Wander.Sigma != 0 {
+		l.over = append(l.over, index)
 	}
 	return false
 }
