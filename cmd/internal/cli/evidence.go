@@ -14,13 +14,19 @@ const (
 	topReasons = 3
 )
 
-// evidenceLine renders evidence in a line: `61 % of 842 failed in 10 s (TIMEOUT 78 %, CONN_RESET 14 %)`. Without counts it is
-// the evidence's own explanation, or empty.
+// evidenceLine renders evidence in a line: `61 % of 842 failed in 10 s (TIMEOUT 78 %, CONN_RESET 14 %)`, and where it was held
+// against a learned baseline what is normal and how much evidence was needed. Without counts it is the evidence's own
+// explanation, or empty.
 func evidenceLine(e *configv1.Evidence) string {
 	if e.GetAnswered() <= 0 {
 		return clean(e.GetExplanation())
 	}
-	line := seen(e.GetBad(), e.GetAnswered())
+	return countsOf(e) + againstBaseline(e)
+}
+
+// countsOf renders the counts of evidence and their causes.
+func countsOf(e *configv1.Evidence) string {
+	line := seen(e.GetBad(), e.GetAnswered(), verbOf(e))
 	if e.GetToSecond() >= e.GetFromSecond() && e.GetFromSecond() > 0 {
 		line += " in " + seconds(e.GetToSecond()-e.GetFromSecond()+1)
 	}
@@ -30,12 +36,35 @@ func evidenceLine(e *configv1.Evidence) string {
 	return line
 }
 
-// seen renders `19 of 21 failed`, or `61 % of 842 failed` where there are many.
-func seen(bad, answered float64) string {
-	if answered < manyResults {
-		return number(bad) + " of " + number(answered) + " failed"
+// againstBaseline renders `, normal at most 1.2 %, evidence 61.3 (needs 20.7)` for what the sequential detector found.
+func againstBaseline(e *configv1.Evidence) string {
+	line := ""
+	if e.GetDetector() != sequential {
+		return line
 	}
-	return fraction(bad/answered) + " of " + number(answered) + " failed"
+	if e.GetBaseline() > 0 {
+		line += ", normal at most " + fraction(e.GetBaseline())
+	}
+	if e.GetThreshold() > 0 {
+		line += ", evidence " + number(e.GetStatistic()) + " (needs " + number(e.GetThreshold()) + ")"
+	}
+	return line
+}
+
+// verbOf says what the results counted as bad did.
+func verbOf(e *configv1.Evidence) string {
+	if e.GetRule() == ruleHanging {
+		return "unanswered"
+	}
+	return "failed"
+}
+
+// seen renders `19 of 21 failed`, or `61 % of 842 failed` where there are many.
+func seen(bad, answered float64, verb string) string {
+	if answered < manyResults {
+		return number(bad) + " of " + number(answered) + " " + verb
+	}
+	return fraction(bad/answered) + " of " + number(answered) + " " + verb
 }
 
 func seconds(n int64) string {

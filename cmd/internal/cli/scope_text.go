@@ -59,7 +59,7 @@ func (v view) details(s *sluicev1.ScopeStatus) []string {
 	lines = append(lines, v.orders(s.GetState())...)
 	if t := s.GetTraffic(); t.GetAnswered() > 0 && s.GetSharePpm() > 0 {
 		lines = append(lines, fmt.Sprintf("last %s: %s, %s payments/s",
-			span(t.GetWindow().AsDuration()), seen(t.GetBad(), t.GetAnswered()), number(t.GetPaymentsPerSecond())))
+			span(t.GetWindow().AsDuration()), seen(t.GetBad(), t.GetAnswered(), "failed"), number(t.GetPaymentsPerSecond())))
 	}
 	if line := progressLine(s); line != "" {
 		lines = append(lines, line)

@@ -23,7 +23,7 @@ func (v view) scopeText(s *sluicev1.ScopeStatus, wider []*sluicev1.ScopeStatus) 
 		b.WriteString(wrap(fmt.Sprintf("%s applies too and is %s at %s: sluice why %s",
 			people(name), standingOf(w).word, percent(w.GetSharePpm()), quote(name.String())), 2, v.width))
 	}
-	return b.String() + v.deeds(s, scope)
+	return b.String() + v.deeds(s, scope, s.GetState().GetAnswer())
 }
 
 // scopeSentence says how a scope is, since when and by whom.
@@ -55,5 +55,21 @@ func policyText(p *configv1.Policy) string {
 	if p == nil {
 		return ""
 	}
-	return "automation level: " + strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(p.GetAutomation().String(), "AUTOMATION_LEVEL_"), "_", " "))
+	text := "automation level: " + strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(p.GetAutomation().String(), "AUTOMATION_LEVEL_"), "_", " "))
+	switch p.GetDetector() {
+	case configv1.Detector_DETECTOR_WINDOWS:
+		return text + "; detector: windows"
+	case configv1.Detector_DETECTOR_SEQUENTIAL:
+		return text + "; detector: sequential, " + falseAlarms(p.GetSequential().GetFalseAlarmDays())
+	case configv1.Detector_DETECTOR_UNSPECIFIED:
+	}
+	return text
+}
+
+// falseAlarms says what budget of false alarms a channel has.
+func falseAlarms(days float64) string {
+	if days == 0 {
+		return "its budget of false alarms by the channel's traffic"
+	}
+	return "one false alarm of the channel in " + number(days) + " days"
 }

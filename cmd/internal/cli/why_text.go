@@ -25,6 +25,7 @@ func (v view) incidentText(r *sluicev1.GetIncidentResponse) string {
 	if considered := v.considered(i.GetEvidence(), scope); considered != "" {
 		b.WriteString("\n" + v.paint.text(bold, "Why this scope") + "\n" + considered)
 	}
+	b.WriteString(v.restraint(r))
 	b.WriteString("\n" + v.paint.text(bold, "What was done") + "\n" + v.timeline(r.GetTransitions()))
 	b.WriteString("\n" + v.paint.text(bold, "What comes next") + "\n" + v.outlook(r, scope))
 	return b.String()
@@ -41,86 +42,14 @@ func (v view) incidentHead(s *sluicev1.IncidentSummary, scope statemachine.Scope
 		configv1.IncidentKind_INCIDENT_KIND_REFUSED:     "was seen failing, and a guard refused to close it",
 	}[i.GetKind()]
 	head := fmt.Sprintf("Incident %s: %s %s at %s.", clean(i.GetId()), people(scope), deed, v.ago(i.GetOpenTime()))
-	if answer := i.GetAnswer(); answer != "" {
-		head += " Automation does not act: " + answerForPeople(answer) + "."
+	if name, _ := withheld(i); name != "" {
+		tense := map[bool]string{true: "does", false: "did"}[i.GetCloseTime() == nil]
+		head += " Automation " + tense + " not act: " + answerForPeople(name) + "."
 	}
 	if i.GetCloseTime() != nil {
 		return head + fmt.Sprintf(" It was over at %s, after %s.", v.clock(i.GetCloseTime().AsTime()), v.lasted(i))
 	}
 	return head + fmt.Sprintf(" It is open; the scope is %s at %s.", phaseName(s.GetPhase()), percent(s.GetSharePpm()))
-}
-
-// findings renders evidence in sentences: counts, rate and bounds, the rule and its threshold.
-func (v view) findings(e *configv1.Evidence) []string {
-	if e == nil {
-		return []string{"Nothing was counted."}
-	}
-	var lines []string
-	if e.GetAnswered() > 0 {
-		line := evidenceLine(e)
-		if e.GetFromSecond() > 0 {
-			at := func(second int64) string { return v.clock(time.Unix(second, 0)) }
-			line += fmt.Sprintf(", from %s to %s", at(e.GetFromSecond()), at(e.GetToSecond()))
-		}
-		lines = append(lines, line+".")
-		rate := fmt.Sprintf("That is %s failing, at least %s with 99 %% confidence", fraction(e.GetRate()), fraction(e.GetLower()))
-		if e.GetBaseline() > 0 {
-			rate += "; normal is " + fraction(e.GetBaseline())
-		}
-		lines = append(lines, rate+".")
-	}
-	if e.GetDetector() != "" {
-		lines = append(lines, ruleLine(e))
-	}
-	if e.GetReporters() > 0 || e.GetCodedBad() > 0 {
-		line := number(e.GetCodedBad()) + " of the failures carried a code of the channel"
-		if e.GetReporters() > 0 {
-			line += "; " + plural(int(e.GetReporters()), "gateway") + " saw failures without one"
-		}
-		lines = append(lines, line+".")
-	}
-	if text := clean(e.GetExplanation()); text != "" && e.GetAnswered() > 0 {
-		lines = append(lines, text)
-	}
-	return lines
-}
-
-// ruleLine says which rule spoke and what it asked for.
-func ruleLine(e *configv1.Evidence) string {
-	line := "The detector " + clean(e.GetDetector()) + " spoke"
-	if e.GetRule() != "" {
-		line += " by its rule " + clean(e.GetRule())
-	}
-	if e.GetThreshold() > 0 {
-		line += fmt.Sprintf(": %.4g reached the threshold %.4g", e.GetStatistic(), e.GetThreshold())
-	}
-	var least []string
-	if e.GetMinSamples() > 0 {
-		least = append(least, number(e.GetMinSamples())+" results")
-	}
-	if e.GetMinCount() > 0 {
-		least = append(least, number(e.GetMinCount())+" failures")
-	}
-	if len(least) > 0 {
-		line += ", with at least " + strings.Join(least, " and ")
-	}
-	return line + "."
-}
-
-// considered lists the scopes that were looked at, the chosen one marked.
-func (v view) considered(e *configv1.Evidence, chosen statemachine.Scope) string {
-	if len(e.GetConsidered()) == 0 {
-		return ""
-	}
-	t := table{}
-	for _, c := range e.GetConsidered() {
-		mark, scope := " ", storedScope(c.GetScope())
-		if scope == chosen {
-			mark = "→"
-		}
-		t.add("  "+mark+" "+people(scope), seen(c.GetBad(), c.GetAnswered()), clean(c.GetWhy()))
-	}
-	return t.String()
 }
 
 // timeline renders transitions as Story does, with their days where they are not of today.
@@ -160,11 +89,15 @@ func (v view) outlook(r *sluicev1.GetIncidentResponse, scope statemachine.Scope)
 	for _, line := range lines {
 		b.WriteString(wrap(line, 2, v.width))
 	}
-	return b.String() + v.deeds(s, scope)
+	answer := s.GetState().GetAnswer()
+	if _, short := shortOfCapacity(r); short && answer == "" {
+		answer = statemachine.GuardCapacity
+	}
+	return b.String() + v.deeds(s, scope, answer)
 }
 
-// deeds are the commands that fit a scope as it is.
-func (v view) deeds(s *sluicev1.ScopeStatus, scope statemachine.Scope) string {
+// deeds are the commands that fit a scope as it is, where answer is what keeps automation from closing it.
+func (v view) deeds(s *sluicev1.ScopeStatus, scope statemachine.Scope, answer string) string {
 	name := quote(scope.String())
 	var b strings.Builder
 	do := func(what, command string) { fmt.Fprintf(&b, "  %s sluice %s\n", pad(what, 28), command) }
@@ -177,7 +110,10 @@ func (v view) deeds(s *sluicev1.ScopeStatus, scope statemachine.Scope) string {
 		do("open it through the ramp:", "on "+name+" --reason '…'")
 		do("keep it closed:", "off "+name+" --reason '…' --for 2h")
 	default:
-		do("close it:", "off "+name+" --reason '…' --for 30m")
+		if answer == statemachine.WithheldByHold || answer == statemachine.WithheldByOnNow {
+			do("give it back to automation:", "release "+name+" --reason '…'")
+		}
+		do("close it:", "off "+name+overrideOf(answer)+" --reason '…' --for 30m")
 	}
 	return b.String()
 }

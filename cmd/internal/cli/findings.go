@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// sequential is the name of the sequential detector in evidence.
+const sequential = "sequential"
+
+// The rules of the sequential detector.
+const (
+	ruleFailing   = "failing"
+	rulePart      = "part"       // carries the failures of a wider scope that alarmed
+	ruleHanging   = "hanging"    // attempts were sent and nobody answered
+	ruleMild      = "mild"       // fails more than normal, but by a small part
+	ruleProbes    = "probe-test" // the test of probes has ended
+	ruleStep      = "step-test"  // the test of a ramp step has ended
+	ruleRecovered = "recovered"
+)
+
+// findings renders evidence in sentences: counts, rate and bounds, the rule and its threshold.
+func (v view) findings(e *configv1.Evidence) []string {
+	if e == nil {
+		return []string{"Nothing was counted."}
+	}
+	var lines []string
+	if e.GetAnswered() > 0 {
+		line := countsOf(e)
+		if e.GetFromSecond() > 0 {
+			at := func(second int64) string { return v.clock(time.Unix(second, 0)) }
+			line += fmt.Sprintf(", from %s to %s", at(e.GetFromSecond()), at(e.GetToSecond()))
+		}
+		lines = append(lines, line+".", rateLine(e)+".")
+	}
+	if e.GetDetector() != "" {
+		lines = append(lines, ruleLine(e))
+	}
+	if e.GetReporters() > 0 || e.GetCodedBad() > 0 {
+		line := number(e.GetCodedBad()) + " of the failures carried a code of the channel"
+		if e.GetReporters() > 0 {
+			line += "; " + plural(int(e.GetReporters()), "gateway") + " saw failures without one"
+		}
+		lines = append(lines, line+".")
+	}
+	if text := clean(e.GetExplanation()); text != "" {
+		lines = append(lines, "In short: "+text)
+	}
+	return lines
+}
+
+// rateLine says how large the part that fails is, how sure that is, and what is normal.
+func rateLine(e *configv1.Evidence) string {
+	line := fmt.Sprintf("That is %s %s", fraction(e.GetRate()), failingWord(e))
+	if e.GetLower() > 0 {
+		line += fmt.Sprintf(", at least %s with 99 %% confidence", fraction(e.GetLower()))
+	}
+	switch {
+	case e.GetBaseline() <= 0:
+	case e.GetDetector() == sequential:
+		line += "; normal here is at most " + fraction(e.GetBaseline())
+	default:
+		line += "; normal is " + fraction(e.GetBaseline())
+	}
+	return line
+}
+
+func failingWord(e *configv1.Evidence) string {
+	if e.GetRule() == ruleHanging {
+		return "without an answer"
+	}
+	return "failing"
+}
+
+// ruleLine says which rule spoke and what it asked for.
+func ruleLine(e *configv1.Evidence) string {
+	if e.GetDetector() == sequential {
+		return sequentialLine(e)
+	}
+	line := "The detector " + clean(e.GetDetector()) + " spoke"
+	if e.GetRule() != "" {
+		line += " by its rule " + clean(e.GetRule())
+	}
+	if e.GetThreshold() > 0 {
+		line += fmt.Sprintf(": %.4g reached the threshold %.4g", e.GetStatistic(), e.GetThreshold())
+	}
+	var least []string
+	if e.GetMinSamples() > 0 {
+		least = append(least, number(e.GetMinSamples())+" results")
+	}
+	if e.GetMinCount() > 0 {
+		least = append(least, number(e.GetMinCount())+" failures")
+	}
+	if len(least) > 0 {
+		line += ", with at least " + strings.Join(least, " and ")
+	}
+	return line + "."
+}
+
+// sequentialLine says what the sequential detector found, and its evidence against what it takes.
+func sequentialLine(e *configv1.Evidence) string {
+	line := "The sequential detector "
+	switch rule := clean(e.GetRule()); rule {
+	case ruleFailing:
+		line += "found that it fails"
+	case rulePart:
+		line += "found that a wider scope fails and that this part carries its failures"
+	case ruleHanging:
+		line += "found that it hangs: attempts were sent and nobody answered"
+	case ruleMild:
+		line += "found a mild fault: more fails than normal, but only a small part"
+	case ruleProbes:
+		line += "has seen enough probes to tell"
+	case ruleStep:
+		line += "has seen enough of this step of the ramp to tell"
+	case ruleRecovered:
+		line += "found it back at what is normal"
+	case "":
+		line += "spoke"
+	default:
+		line += "spoke by its rule " + rule
+	}
+	switch statistic, threshold := number(e.GetStatistic()), number(e.GetThreshold()); {
+	case e.GetThreshold() == 0:
+	case e.GetRule() == rulePart && e.GetStatistic() < e.GetThreshold():
+		line += fmt.Sprintf("; on its own its evidence is %s, and %s would be needed", statistic, threshold)
+	default:
+		line += fmt.Sprintf("; the evidence is %s, and %s was needed", statistic, threshold)
+	}
+	return line + "."
+}
+
+// considered lists the scopes that were looked at, the chosen one marked.
+func (v view) considered(e *configv1.Evidence, chosen statemachine.Scope) string {
+	if len(e.GetConsidered()) == 0 {
+		return ""
+	}
+	t := table{}
+	for _, c := range e.GetConsidered() {
+		mark, scope := " ", storedScope(c.GetScope())
+		if scope == chosen {
+			mark = "→"
+		}
+		t.add("  "+mark+" "+people(scope), seen(c.GetBad(), c.GetAnswered(), verbOf(e)), clean(c.GetWhy()))
+	}
+	return t.String()
+}
