@@ -26,6 +26,14 @@ func newExitCodesHelp() *cobra.Command {
 	return &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesLong}
 }
 
+//go:embed policy.txt
+var policyLong string
+
+// newPolicyHelp is `sluice help policy`: every key of a policy.
+func newPolicyHelp() *cobra.Command {
+	return &cobra.Command{Use: "policy", Short: "What a policy in the catalogue may say", Long: strings.TrimRight(policyLong, "\n")}
+}
+
 //go:embed cheat.txt
 var cheatSheet string
 

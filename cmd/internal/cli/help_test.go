@@ -7,9 +7,12 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/cmd/internal/config"
 	"github.com/sluice-pay/sluice/cmd/internal/doctor"
+	"github.com/sluice-pay/sluice/routing/catalogfile"
 )
 
 func TestHelp_ExitCodes(t *testing.T) {
@@ -18,6 +21,37 @@ func TestHelp_ExitCodes(t *testing.T) {
 		t.Fatalf("exit code %d: %s", got.code, got.err)
 	}
 	golden(t, "exit_codes", got.out)
+}
+
+// The policy that the help shows is one that the catalogue takes, and names every key there is.
+func TestHelp_Policy(t *testing.T) {
+	got := start(t, newFake()).do(t, "help", "policy")
+	if got.code != ExitOK {
+		t.Fatalf("exit code %d: %s", got.code, got.err)
+	}
+	_, text, found := strings.Cut(got.out, "values:\n")
+	text, _, ended := strings.Cut(text, "\n`sluice catalog validate")
+	if !found || !ended {
+		t.Fatalf("no policy in %s", got.out)
+	}
+	p := &configv1.Policy{}
+	if err := catalogfile.Decode("policy.yaml", []byte(text), p); err != nil {
+		t.Fatal(err)
+	}
+	wantEveryKey(t, p.ProtoReflect())
+}
+
+func wantEveryKey(t *testing.T, m protoreflect.Message) {
+	t.Helper()
+	for i := range m.Descriptor().Fields().Len() {
+		f := m.Descriptor().Fields().Get(i)
+		switch {
+		case !m.Has(f):
+			t.Errorf("%s is not told", f.FullName())
+		case f.Message() != nil && f.Message().FullName() != "google.protobuf.Duration":
+			wantEveryKey(t, m.Get(f).Message())
+		}
+	}
 }
 
 func TestCheat(t *testing.T) {

@@ -91,7 +91,7 @@ func (a *app) newRoot() *cobra.Command {
 	a.group(root, groupSee, a.newNow(), a.newWhy(), a.newWatch(), a.newIncidents(), a.newChannels(), a.newSeries())
 	a.group(root, groupAct, a.newSwitches()...)
 	a.group(root, groupRun, append([]*cobra.Command{newCatalogCommand(), a.newSnapshot(), a.newContext(), a.newCheat()}, a.Commands...)...)
-	root.AddCommand(newExitCodesHelp())
+	root.AddCommand(newExitCodesHelp(), newPolicyHelp())
 	root.SetHelpCommandGroupID(groupRun)
 	root.SetCompletionCommandGroupID(groupRun)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
