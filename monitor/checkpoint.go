@@ -1,12 +1,17 @@
 package monitor
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/sluice-pay/sluice/statemachine"
 )
+
+// checkpointVersion is the second byte of a checkpoint. It changes with the layout.
+const checkpointVersion = 2
 
 // Checkpoint returns the windows, packed.
 func (w *Windows) Checkpoint() []byte { return w.history.pack() }
@@ -23,7 +28,7 @@ func (w *Windows) Restore(b []byte) error {
 }
 
 func (h *History) pack() []byte {
-	p := packer{[]byte{packVersion}}
+	p := packer{[]byte{packVersion, checkpointVersion}}
 	p.int(h.now)
 	p.uint(uint64(len(h.reporters)))
 	for _, s := range h.reporters {
@@ -38,11 +43,13 @@ func (h *History) pack() []byte {
 		p.int(m.after)
 		p.b = append(p.b, byte(m.phase))
 	}
-	p.uint(uint64(len(h.items)))
-	for _, item := range h.Items() {
-		s := h.items[item]
-		p.scope(item)
+	p.uint(uint64(len(h.order)))
+	for _, s := range h.order {
+		p.scope(s.item)
 		p.int(s.floor)
+		p.bool(s.open)
+		p.b = append(p.b, byte(s.kind))
+		s.track.pack(&p)
 		p.uint(uint64(len(s.points)))
 		for i := range s.points {
 			p.int(s.points[i].second)
@@ -56,6 +63,9 @@ func (h *History) pack() []byte {
 func parseHistory(b []byte) (*History, error) {
 	u, h := &unpacker{b: b}, NewHistory()
 	u.version()
+	if v := u.byte(); v != checkpointVersion {
+		u.fail(fmt.Sprintf("checkpoint layout %d, want %d", v, checkpointVersion))
+	}
 	h.now = u.int()
 	h.reporters = unpackList(u, 9, func() seenReporters { return seenReporters{u.int(), u.word()} })
 	type marked struct {
@@ -67,17 +77,71 @@ func parseHistory(b []byte) (*History, error) {
 	}) {
 		h.marks[m.scope] = m.mark
 	}
-	type named struct {
-		item statemachine.Scope
-		series
-	}
-	for _, n := range unpackList(u, 5, func() named {
-		return named{u.scope(), series{u.int(), unpackList(u, 4, func() point { return point{u.int(), u.tally(), u.reasons()} })}}
-	}) {
-		if !slices.IsSortedFunc(n.points, func(a, b point) int { return int(min(1, max(-1, a.second-b.second))) }) {
-			u.fail("seconds out of order")
+	for _, s := range unpackList(u, 5, func() *series { return parseSeries(u) }) {
+		if n := len(h.order); n > 0 && h.order[n-1].item.Compare(s.item) >= 0 {
+			u.fail("items out of order")
 		}
-		h.items[n.item] = &n.series
+		h.items[s.item] = s
+		h.order = append(h.order, s)
 	}
 	return h, u.done()
+}
+
+func parseSeries(u *unpacker) *series {
+	s := &series{item: u.scope(), floor: u.int(), open: u.bool(), kind: statemachine.LaneKind(u.byte())}
+	if s.kind >= statemachine.NumLaneKinds {
+		u.fail("unknown lane kind")
+		s.kind = 0
+	}
+	s.track.parse(u)
+	s.points = unpackList(u, 4, func() point { return point{u.int(), u.tally(), u.reasons()} })
+	if !slices.IsSortedFunc(s.points, func(a, b point) int { return cmp.Compare(a.second, b.second) }) {
+		u.fail("seconds out of order")
+	}
+	return s
+}
+
+// numbers are the floats of a track that a checkpoint keeps; what follows from them is computed anew.
+func (t *track) numbers() []*float64 {
+	b := &t.base
+	all := []*float64{
+		&b.n, &b.bad, &b.run.n, &b.run.bad, &b.pending.n, &b.pending.bad, &b.hour,
+		&b.spread.square, &b.spread.chance, &b.spread.mean, &b.spread.doubt, &b.spread.minutes,
+		&t.prior, &t.threshold, &t.traffic.results, &t.traffic.active, &t.traffic.seconds, &t.traffic.rate,
+	}
+	for i := range designs {
+		all = append(all, &t.sr[i], &t.w[i])
+	}
+	return all
+}
+
+func (t *track) times() []*int64 {
+	all := []*int64{&t.base.hourEnds, &t.last, &t.crossed}
+	for i := range designs {
+		all = append(all, &t.since[i])
+	}
+	return all
+}
+
+func (t *track) pack(p *packer) {
+	for _, x := range t.numbers() {
+		p.word(math.Float64bits(*x))
+	}
+	for _, x := range t.times() {
+		p.int(*x)
+	}
+}
+
+func (t *track) parse(u *unpacker) {
+	for _, x := range t.numbers() {
+		if *x = math.Float64frombits(u.word()); math.IsNaN(*x) || math.IsInf(*x, 0) || *x < 0 {
+			u.fail("a number out of range")
+			*x = 0
+		}
+	}
+	for _, x := range t.times() {
+		*x = u.int()
+	}
+	t.aim(min(100, max(thresholdMin, t.threshold)))
+	t.tune(min(1, t.prior))
 }

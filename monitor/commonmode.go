@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -10,13 +9,12 @@ import (
 )
 
 const (
-	commonRecheck  = 5    // seconds between examinations while cuts are withheld
-	commonDoubt    = 10   // seconds for which calm channels are not yet taken for a proof that our side works
-	commonPropose  = 60   // seconds after which people are told what to cut, domain by domain
-	commonBaseline = 0.05 // uncoded failures that are nothing unusual
-	commonOdds     = 2    // log likelihood ratio that speaks for a fault of several channels
-	commonSickRate = 0.3  // uncoded failure rate of a sick channel
-	commonLookBack = 10   // seconds of failures before the detection that are forgotten with it
+	commonRecheck  = 5   // seconds between examinations while cuts are withheld
+	commonDoubt    = 10  // seconds for which calm channels are not yet taken for a proof that our side works
+	commonPropose  = 60  // seconds after which people are told what to cut, domain by domain
+	commonRate     = 0.6 // uncoded failure rate of a channel that our own fault reached
+	commonSpan     = 30  // seconds over which it must show
+	commonLookBack = 10  // seconds of failures before the detection that are forgotten with it
 )
 
 // CommonMode withholds cuts while channels that share no failure domain fail at once: then the fault is ours. Only
@@ -43,27 +41,43 @@ func uncoded(t *Tally) (answered, bad float64) {
 // codedAlone reports whether the coded replies satisfy the rule without any uncoded failure.
 func codedAlone(e statemachine.Evidence) bool {
 	answered := e.Answered - (e.Bad - e.CodedBad)
-	if answered <= 0 || e.CodedBad <= 0 {
+	switch {
+	case answered <= 0 || e.CodedBad <= 0:
 		return false
+	case e.Detector == SequentialDetector:
+		return e.CodedBad >= e.MinCount && explained(answered, e.CodedBad, e.Baseline) >= leadPart*e.Threshold
 	}
 	return answered >= e.MinSamples && e.CodedBad > e.MinCount && e.CodedBad/answered >= e.Threshold
 }
 
-// Observe examines one second with its localised verdicts. ended is the second from which failures must be forgotten when
-// the common mode ends with this call, else 0.
-func (m *CommonMode) Observe(verdicts []statemachine.Verdict, seen Tallies, f *statemachine.Fleet, second int64) (alerts []statemachine.Alert, ended int64) {
+// Observe examines one second with its localised verdicts, and takes out those that must wait until it is known whether
+// other channels fail as well. ended is the second from which failures must be forgotten when the common mode ends with this
+// call, else 0.
+func (m *CommonMode) Observe(views []*view, f *statemachine.Fleet, second int64) (alerts []statemachine.Alert, ended int64) {
 	switch {
 	case !m.Active():
-		suspects := suspectChannels(verdicts, f)
-		if !m.ours(suspects, seen, f, second) {
+		var suspects []string
+		ours := false
+		for _, v := range views {
+			v.verdicts = slices.DeleteFunc(v.verdicts, func(verdict statemachine.Verdict) bool {
+				found, wait := m.examine(&verdict, v.history, f, second)
+				if found || wait {
+					suspects = append(suspects, channelsOf(verdict.Scope, f)...)
+				}
+				ours = ours || found
+				return wait
+			})
+		}
+		if !ours {
 			return nil, 0
 		}
 		m.since, m.checked, m.proposed = second, second, false
+		slices.Sort(suspects)
 		return []statemachine.Alert{m.alert("COMMON_MODE", second,
-			"channels without a common failure domain fail at once ("+listed(suspects, 5)+"): the fault is ours, nothing is cut; look at our own network, DNS, certificates and gateways")}, 0
+			"channels without a common failure domain fail at once ("+listed(slices.Compact(suspects), 5)+"): the fault is ours, nothing is cut; look at our own network, DNS, certificates and gateways")}, 0
 	case second-m.checked >= commonRecheck:
 		m.checked = second
-		if suspects := sickChannels(seen, f, second); !m.ours(suspects, seen, f, second) {
+		if !m.lasts(views, f, second) {
 			ended = max(1, m.since-commonLookBack)
 			m.since, m.cleared = 0, second
 			return []statemachine.Alert{{
@@ -76,9 +90,54 @@ func (m *CommonMode) Observe(verdicts []statemachine.Verdict, seen Tallies, f *s
 		m.proposed = true
 		alerts = append(alerts, m.alert("COMMON_MODE_PROPOSAL", second,
 			"unrelated channels have failed at once for a minute; if our side is proved to work, switch off, one by one: "+
-				listed(proposals(sickChannels(seen, f, second), f), 12)))
+				listed(proposals(sickChannels(views, f), f), 12)))
 	}
 	return alerts, 0
+}
+
+// examine reports whether channels that have nothing to do with a failing scope fail with it, or whether that is not known
+// yet.
+func (m *CommonMode) examine(v *statemachine.Verdict, seen *History, f *statemachine.Fleet, second int64) (found, wait bool) {
+	if v.Kind != statemachine.Failing && v.Kind != statemachine.MildlyFailing || codedAlone(v.Evidence) {
+		return false, false
+	}
+	for _, c := range channelsOf(v.Scope, f) {
+		others := unrelated(c, seen, f)
+		l := seen.pool(others, v.Evidence.From, v.Evidence.Rate, uncoded)
+		if l.joined() && !(m.believes(second) && calmMajority(others, seen)) {
+			return true, false
+		}
+		wait = wait || l.doubtful() && seen.younger(v.Scope, others)
+	}
+	return false, wait
+}
+
+// younger reports whether an alarm is so young that evidence of others may still come: a minute, less where they are busy, and
+// not at all where they stand by.
+func (h *History) younger(scope statemachine.Scope, others []statemachine.Scope) bool {
+	s := h.items[scope]
+	if s == nil || s.track.crossed == 0 {
+		return false
+	}
+	perSecond := 0.0
+	for _, o := range others {
+		perSecond += h.items[o].track.perSecond()
+	}
+	return perSecond*poolWait >= 1 && h.now-s.track.crossed < poolWait
+}
+
+// lasts reports whether unrelated channels still fail at once.
+func (m *CommonMode) lasts(views []*view, f *statemachine.Fleet, second int64) bool {
+	for _, v := range views {
+		for _, c := range sickIn(v.history, f) {
+			others := unrelated(c, v.history, f)
+			l := v.history.pool(others, second-commonLookBack+1, commonRate, uncoded)
+			if l.joined() && !(m.believes(second) && calmMajority(others, v.history)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (m *CommonMode) alert(kind string, second int64, message string) statemachine.Alert {
@@ -111,48 +170,44 @@ func (m *CommonMode) ruling(v statemachine.Verdict, reporters uint64) statemachi
 	return v.Ruling
 }
 
-// suspectChannels are the channels whose cut is proposed on uncoded failures.
-func suspectChannels(verdicts []statemachine.Verdict, f *statemachine.Fleet) []string {
+// channelsOf are the channels that a scope lies in.
+func channelsOf(s statemachine.Scope, f *statemachine.Fleet) []string {
+	if s.Kind == statemachine.ScopeDomain {
+		return membersOf(s.Of, f)
+	}
+	return []string{s.Channel}
+}
+
+// sickChannels are the open channels with uncoded failures beyond the usual, or without answers.
+func sickChannels(views []*view, f *statemachine.Fleet) []string {
 	var channels []string
-	for _, v := range verdicts {
-		if v.Kind != statemachine.Failing && v.Kind != statemachine.MildlyFailing || codedAlone(v.Evidence) {
-			continue
-		}
-		if v.Scope.Kind == statemachine.ScopeDomain {
-			channels = append(channels, membersOf(v.Scope.Of, f)...)
-		} else {
-			channels = append(channels, v.Scope.Channel)
-		}
+	for _, v := range views {
+		channels = append(channels, sickIn(v.history, f)...)
 	}
 	slices.Sort(channels)
 	return slices.Compact(channels)
 }
 
-// sickChannels are the open channels with uncoded failures beyond the usual in the last ten seconds.
-func sickChannels(seen Tallies, f *statemachine.Fleet, second int64) []string {
+func sickIn(seen *History, f *statemachine.Fleet) []string {
 	var channels []string
 	for _, item := range seen.Items() {
-		if item.Kind == statemachine.ScopeChannel && sick(item.Channel, seen, f, second) {
+		if item.Kind == statemachine.ScopeChannel && isOpen(item.Channel, f) && sick(item, seen) {
 			channels = append(channels, item.Channel)
 		}
 	}
 	return channels
 }
 
-func sick(channel string, seen Tallies, f *statemachine.Fleet, second int64) bool {
-	t := channelTally(channel, seen, f, second-9, second)
-	n, bad := uncoded(&t)
-	return bad >= 2 && bad >= commonSickRate*n
+func sick(item statemachine.Scope, seen *History) bool {
+	l := seen.pool([]statemachine.Scope{item}, seen.now-commonSpan, commonRate, uncoded)
+	return l.bad >= 2 && l.suffix >= poolJoined
 }
 
-// channelTally is the evidence of an open channel. A channel that is not, or lies in a failure domain that is not, shows
-// a fault that is known already: nothing.
-func channelTally(channel string, seen Tallies, f *statemachine.Fleet, from, to int64) Tally {
-	item := statemachine.ChannelScope(channel)
-	if phase, _ := f.State(item).Effective(); phase != statemachine.Healthy || closedDomain(channel, f) != "" {
-		return Tally{}
-	}
-	return seen.Over(item, from, to)
+// isOpen reports whether a channel's results speak of today: one that is closed, or lies in a failure domain that is, shows a
+// fault that is known already.
+func isOpen(channel string, f *statemachine.Fleet) bool {
+	phase, _ := f.State(statemachine.ChannelScope(channel)).Effective()
+	return phase == statemachine.Healthy && closedDomain(channel, f) == ""
 }
 
 // closedDomain is the first failure domain of a channel that is not fully open, empty if all are.
@@ -165,21 +220,6 @@ func closedDomain(channel string, f *statemachine.Fleet) string {
 	return ""
 }
 
-// ours reports whether any suspect is joined by channels that have nothing to do with it.
-func (m *CommonMode) ours(suspects []string, seen Tallies, f *statemachine.Fleet, second int64) bool {
-	for _, c := range suspects {
-		others := unrelated(c, seen, f)
-		if !joined(others, seen, f, second) {
-			continue
-		}
-		if m.believes(second) && calmMajority(others, seen, f, second) {
-			continue
-		}
-		return true
-	}
-	return false
-}
-
 // believes reports whether calm channels prove that our side works: a fault of ours may reach one channel after the
 // other within seconds, but not slower.
 func (m *CommonMode) believes(second int64) bool {
@@ -189,57 +229,33 @@ func (m *CommonMode) believes(second int64) bool {
 	return m.cleared != 0 && second-m.cleared < commonPropose
 }
 
-// unrelated are the channels with evidence that share no failure domain with a channel.
-func unrelated(channel string, seen Tallies, f *statemachine.Fleet) []string {
-	var others []string
+// unrelated are the open channels with evidence that share no failure domain with a channel.
+func unrelated(channel string, seen *History, f *statemachine.Fleet) []statemachine.Scope {
+	var others []statemachine.Scope
 	for _, item := range seen.Items() {
-		if item.Kind != statemachine.ScopeChannel || item.Channel == channel {
+		if item.Kind != statemachine.ScopeChannel || item.Channel == channel || !isOpen(item.Channel, f) {
 			continue
 		}
 		shares := slices.ContainsFunc(f.Channels[item.Channel].Domains, func(d string) bool {
 			return slices.Contains(f.Channels[channel].Domains, d)
 		})
 		if !shares {
-			others = append(others, item.Channel)
+			others = append(others, item)
 		}
 	}
 	return others
 }
 
-// joined tests the pooled uncoded failures of the other channels against what is usual, by the likelihood ratio of the
-// design rates, over the newest second and over longer looks back: a fault of ours may have begun just now, and the
-// longer looks would be diluted by what succeeded before.
-func joined(others []string, seen Tallies, f *statemachine.Fleet, second int64) bool {
-	for _, length := range []int64{1, 3, 10, 30} {
-		n, bad := 0.0, 0.0
-		for _, c := range others {
-			t := channelTally(c, seen, f, second-length+1, second)
-			answered, failed := uncoded(&t)
-			n, bad = n+answered, bad+failed
-		}
-		if bad < 2 {
-			continue
-		}
-		for _, rate := range []float64{0.3, 0.5, 0.95} {
-			odds := bad*math.Log(rate/commonBaseline) + (n-bad)*math.Log((1-rate)/(1-commonBaseline))
-			if odds >= commonOdds {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // calmMajority reports whether fewer than half of the others with results in the last ten seconds, or exactly half, are sick.
-func calmMajority(others []string, seen Tallies, f *statemachine.Fleet, second int64) bool {
+func calmMajority(others []statemachine.Scope, seen *History) bool {
 	live, ill := 0, 0
-	for _, c := range others {
-		t := channelTally(c, seen, f, second-9, second)
+	for _, item := range others {
+		t := seen.Over(item, seen.now-poolFresh+1, seen.now)
 		if n, _ := t.Weighted(); n == 0 {
 			continue
 		}
 		live++
-		if sick(c, seen, f, second) {
+		if sick(item, seen) {
 			ill++
 		}
 	}

@@ -50,7 +50,7 @@ func TestInvariant03_OurOwnFaultCutsNothing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f, p := fleetOf(channels...), NewPipeline(NewWindows())
+			f, p := fleetOf(channels...), NewPipeline()
 			var alerts []string
 			for i := range 200 {
 				flows := calmFlows(plain...)
@@ -71,7 +71,7 @@ func TestInvariant03_OurOwnFaultCutsNothing(t *testing.T) {
 func TestInvariant03_OurOwnFaultOfAnyShape(t *testing.T) {
 	plain := []string{"c1", "c2", "c3", "c4", "c5"}
 	rapid.Check(t, func(t *rapid.T) {
-		f, p := fleetOf(plain...), NewPipeline(NewWindows())
+		f, p := fleetOf(plain...), NewPipeline()
 		start, rate := rapid.IntRange(0, 30).Draw(t, "start"), rapid.IntRange(6, 10).Draw(t, "failing of ten")
 		length, load := rapid.IntRange(3, 80).Draw(t, "length"), rapid.IntRange(1, 3).Draw(t, "load")
 		for i := range start + length + 30 {
@@ -113,7 +113,7 @@ func TestInvariant03_OneGatewayInstanceAlone(t *testing.T) {
 					calm[i].reporters = 1
 				}
 			}
-			got := play(NewPipeline(NewWindows()), fleetOf("c1", "c2", "c3"), t0, 5, append(tt.flows, calm...)...)
+			got := play(NewPipeline(), fleetOf("c1", "c2", "c3"), t0, 5, append(tt.flows, calm...)...)
 			equal(t, "verdicts", names(got.Verdicts), tt.want)
 		})
 	}
@@ -121,7 +121,7 @@ func TestInvariant03_OneGatewayInstanceAlone(t *testing.T) {
 
 func TestCommonModeLetsCodedFailuresThrough(t *testing.T) {
 	flows := append(allBad("c1", "c2", "c3"), flow{channel: "c4", bank: "ICBC", bad: 9, coded: true}, flow{channel: "c4", bank: "CCB", good: 9})
-	got := play(NewPipeline(NewWindows()), fleetOf("c1", "c2", "c3", "c4"), t0, 20, flows...)
+	got := play(NewPipeline(), fleetOf("c1", "c2", "c3", "c4"), t0, 20, flows...)
 	equal(t, "cuts", cuts(got.Verdicts), []string{icbc("c4")})
 	if !got.CommonMode {
 		t.Error("common mode is not active")
@@ -130,7 +130,7 @@ func TestCommonModeLetsCodedFailuresThrough(t *testing.T) {
 
 func TestCommonModeDoesNotHideAFaultOfOneChannel(t *testing.T) {
 	for _, channels := range [][]string{{"c1", "c2", "c3"}, {"c1", "c2", "c3", "c4", "c5", "c6"}} {
-		p, f := NewPipeline(NewWindows()), fleetOf(channels...)
+		p, f := NewPipeline(), fleetOf(channels...)
 		play(p, f, t0, 30, calmFlows(channels...)...)
 		for i := range int64(6) {
 			got := p.Observe(sumOf(t0+30+i, 10, append(allBad("c1"), calmFlows(channels[1:]...)...)...), f)
@@ -146,7 +146,7 @@ func TestCommonModeDoesNotHideAFaultOfOneChannel(t *testing.T) {
 }
 
 func TestCommonModeEndsWhenOthersStayCalm(t *testing.T) {
-	p, f := NewPipeline(NewWindows()), fleetOf("c1", "c2", "c3", "c4", "c5", "c6")
+	p, f := NewPipeline(), fleetOf("c1", "c2", "c3", "c4", "c5", "c6")
 	flows := append(allBad("c1", "c2", "c3"), calmFlows("c4", "c5", "c6")...)
 	for i := range int64(60) {
 		got := p.Observe(sumOf(t0+i, 10, flows...), f)
@@ -162,7 +162,7 @@ func TestCommonModeEndsWhenOthersStayCalm(t *testing.T) {
 }
 
 func TestCommonModeProposalNamesDomains(t *testing.T) {
-	p, f := NewPipeline(NewWindows()), fleetOf("c1:d1", "c2:d1", "c3", "c4:d2")
+	p, f := NewPipeline(), fleetOf("c1:d1", "c2:d1", "c3", "c4:d2")
 	for i := range int64(70) {
 		for _, a := range p.Observe(sumOf(t0+i, 10, allBad("c1", "c2", "c3", "c4")...), f).Alerts {
 			if a.Kind == "COMMON_MODE_PROPOSAL" {

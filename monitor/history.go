@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -16,6 +15,8 @@ import (
 // across it is closed: what failed there was dealt with and must never count again.
 type History struct {
 	items     map[statemachine.Scope]*series
+	order     []*series // sorted by item
+	touched   []*series // got results in the newest second
 	marks     map[statemachine.Scope]mark
 	reporters []seenReporters // of the last minute
 	now       int64           // newest second
@@ -30,8 +31,12 @@ type mark struct {
 
 // series is one item's seconds with evidence, oldest first.
 type series struct {
+	item   statemachine.Scope
 	floor  int64 // seconds counted under this revision or an earlier one are no evidence
 	points []point
+	open   bool                  // its results are judged here, not by the steps
+	kind   statemachine.LaneKind // of the results that are
+	track  track                 // of the sequential detector
 }
 
 type point struct {
@@ -63,10 +68,51 @@ func (h *History) Add(sum *SecondCounts, f *statemachine.Fleet) {
 	if sum.Reporters != 0 {
 		h.reporters = append(h.reporters, seenReporters{sum.Second, sum.Reporters})
 	}
+	h.touched = h.touched[:0]
+	at := 0
 	for i := range sum.Items {
-		h.add(&sum.Items[i], sum, f)
+		c := &sum.Items[i]
+		var s *series
+		if s, at = h.find(c.Item, at); s == nil {
+			if s = h.begin(c, at, f); s == nil {
+				continue
+			}
+		}
+		h.add(s, c, sum)
 	}
-	h.forget(f)
+	if h.now%trimEvery == 0 {
+		h.forget(f)
+	}
+}
+
+// find returns the series of an item, or nil with the place where it belongs. Items come sorted, so the search goes on
+// from where the last one ended: mostly the next is meant.
+func (h *History) find(item statemachine.Scope, from int) (*series, int) {
+	if from < len(h.order) {
+		switch c := h.order[from].item.Compare(item); {
+		case c == 0:
+			return h.order[from], from + 1
+		case c > 0:
+			return nil, from
+		}
+	}
+	n, ok := slices.BinarySearchFunc(h.order[from:], item, func(s *series, item statemachine.Scope) int { return s.item.Compare(item) })
+	if !ok {
+		return nil, from + n
+	}
+	return h.order[from+n], from + n + 1
+}
+
+// begin starts the series of an item that has evidence for the first time.
+func (h *History) begin(c *ItemCounts, at int, f *statemachine.Fleet) *series {
+	kind, ok := judgedKind(f.State(c.Item))
+	if !ok || c.Evidence[kind] == (Tally{}) {
+		return nil
+	}
+	s := &series{item: c.Item, floor: floor(c.Item, f), open: true, kind: kind, track: newTrack()}
+	h.items[c.Item] = s
+	h.order = slices.Insert(h.order, at, s)
+	return s
 }
 
 // judgedKind returns the lane whose evidence judges the item in its state: normal traffic of what is open, the ramp's of
@@ -81,24 +127,20 @@ func judgedKind(st statemachine.State) (kind statemachine.LaneKind, ok bool) {
 	return 0, false
 }
 
-func (h *History) add(c *ItemCounts, sum *SecondCounts, f *statemachine.Fleet) {
-	kind, ok := judgedKind(f.State(c.Item))
-	if !ok || c.Evidence[kind] == (Tally{}) {
+func (h *History) add(s *series, c *ItemCounts, sum *SecondCounts) {
+	if !s.open || s.floor > 0 && sum.Revision <= s.floor {
 		return
 	}
-	s := h.items[c.Item]
-	if s == nil {
-		s = &series{floor: floor(c.Item, f)}
-		h.items[c.Item] = s
-	}
-	if s.floor > 0 && sum.Revision <= s.floor {
+	tally := &c.Evidence[s.kind]
+	if *tally == (Tally{}) {
 		return
 	}
-	p := point{second: sum.Second, tally: c.Evidence[kind]}
-	if p.tally.Bad+p.tally.Half > 0 {
+	p := point{second: sum.Second, tally: *tally}
+	if tally.Bad+tally.Half > 0 {
 		p.reasons = c.Reasons
 	}
 	s.points = append(s.points, p)
+	h.touched = append(h.touched, s)
 }
 
 // floor is the newest revision against which a scope overlapping a new item was decided.
@@ -115,6 +157,9 @@ func floor(item statemachine.Scope, f *statemachine.Fleet) int64 {
 // follow restarts the items that a change of state concerns.
 func (h *History) follow(f *statemachine.Fleet) {
 	for scope, st := range f.States {
+		if s := h.items[scope]; s != nil {
+			s.kind, s.open = judgedKind(st)
+		}
 		old, is := h.marks[scope], mark{st.Generation, st.After, st.Phase} // never seen is never touched
 		if old == is {
 			continue
@@ -128,6 +173,7 @@ func (h *History) follow(f *statemachine.Fleet) {
 			}
 			if item == scope || life && inside(item, scope, f) || closed {
 				s.points = s.points[:0]
+				s.track.reset()
 			}
 			if item == scope || life {
 				s.floor = max(s.floor, st.After)
@@ -167,18 +213,23 @@ func overlap(a, b statemachine.Scope, f *statemachine.Fleet) bool {
 	return true
 }
 
-// forget drops what no window looks at any more.
+const (
+	trimEvery  = 64 // seconds
+	keptPoints = 64 // seconds with results that are kept however old: on a quiet item they are the evidence
+)
+
+// forget drops what no rule looks at any more.
 func (h *History) forget(f *statemachine.Fleet) {
-	for item, s := range h.items {
-		oldest := h.now - horizon(f.Policy(item.Channel))
+	for _, s := range h.order {
+		oldest := h.now - horizon(f.Policy(s.item.Channel))
+		if began := s.track.began(); began != 0 {
+			oldest = max(h.now-keptSeconds, min(oldest, began-commonLookBack))
+		}
 		n := 0
-		for n < len(s.points) && s.points[n].second <= oldest {
+		for n < len(s.points)-keptPoints && s.points[n].second <= oldest {
 			n++
 		}
 		s.points = slices.Delete(s.points, 0, n)
-		if len(s.points) == 0 && s.floor == 0 {
-			delete(h.items, item)
-		}
 	}
 	for scope := range h.marks {
 		if _, ok := f.States[scope]; !ok {
@@ -189,6 +240,9 @@ func (h *History) forget(f *statemachine.Fleet) {
 
 // horizon is how many seconds back the rules of a policy look, at most 900.
 func horizon(p statemachine.Policy) int64 {
+	if p.Detector == statemachine.DetectorSequential {
+		return poolSeconds + commonLookBack
+	}
 	widest := seconds(p.Window) * int64(max(1, p.WidenFactor))
 	return min(keptSeconds, max(widest, seconds(p.RatioWindow), 10))
 }
@@ -201,7 +255,13 @@ func (h *History) Now() int64 { return h.now }
 
 // Items returns the items with evidence, sorted.
 func (h *History) Items() []statemachine.Scope {
-	return slices.SortedFunc(maps.Keys(h.items), statemachine.Scope.Compare)
+	items := make([]statemachine.Scope, 0, len(h.order))
+	for _, s := range h.order {
+		if len(s.points) > 0 {
+			items = append(items, s.item)
+		}
+	}
+	return items
 }
 
 // Over adds up an item's evidence of the seconds from to to, both included.
@@ -241,8 +301,9 @@ func (h *History) Reporters() uint64 {
 
 // Drop forgets everything from a second on: it was no fault of the items.
 func (h *History) Drop(from int64) {
-	for _, s := range h.items {
+	for _, s := range h.order {
 		s.points = s.points[:s.first(from)]
+		s.track.reset()
 	}
 }
 

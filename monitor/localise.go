@@ -9,17 +9,6 @@ import (
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
-// Tallies is what localisation and the common-mode check look up: the evidence of items over closed seconds.
-// History is one.
-type Tallies interface {
-	// Items returns the items with evidence, sorted.
-	Items() []statemachine.Scope
-	// Over adds up an item's evidence of the seconds from to to, both included.
-	Over(item statemachine.Scope, from, to int64) Tally
-	// Reasons returns the top causes of an item's bad results.
-	Reasons(item statemachine.Scope, from, to int64) []statemachine.ReasonCount
-}
-
 // Localised is what localisation makes of the verdicts about items.
 type Localised struct {
 	Verdicts  []statemachine.Verdict // about the smallest scopes that explain the failures, sorted by scope
@@ -30,11 +19,18 @@ type Localised struct {
 // item is in the set or no longer fails without what the set contributed to it. Among these the set that carries the
 // fewest results wins. Channels of one failure domain that fail together become one verdict about the domain; a bank that
 // fails on every channel that carries it is reported, not cut. Verdicts that something recovered are passed on.
-func Localise(verdicts []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) Localised {
+//
+// Items that are only suspected may be chosen where they explain what fails, but need no explanation themselves. While it is not clear which set explains the failures of a channel, nothing is said about it.
+func Localise(verdicts []statemachine.Verdict, seen *History, f *statemachine.Fleet) Localised {
 	var out Localised
+	var parts []statemachine.Verdict
 	byChannel := map[string][]statemachine.Verdict{}
 	var channels []string
 	for _, v := range verdicts {
+		if v.Part {
+			parts = append(parts, v)
+			continue
+		}
 		if v.Kind != statemachine.Failing && v.Kind != statemachine.MildlyFailing {
 			out.Verdicts = append(out.Verdicts, v)
 			continue
@@ -47,7 +43,8 @@ func Localise(verdicts []statemachine.Verdict, seen Tallies, f *statemachine.Fle
 	slices.Sort(channels)
 	var chosen []statemachine.Verdict
 	for _, c := range channels {
-		chosen = append(chosen, smallest(byChannel[c], seen, f)...)
+		suspects := slices.DeleteFunc(slices.Clone(parts), func(v statemachine.Verdict) bool { return v.Scope.Channel != c })
+		chosen = append(chosen, smallest(byChannel[c], suspects, seen, f)...)
 	}
 	chosen = domains(chosen, seen, f)
 	chosen, out.BanksDown = banksDown(chosen, seen, f)
@@ -60,25 +57,56 @@ func Localise(verdicts []statemachine.Verdict, seen Tallies, f *statemachine.Fle
 type suspect struct {
 	v       statemachine.Verdict
 	carried uint32
+	part    bool // raises no alarm itself
 }
 
-// smallest picks, out of all unions of the kinds of failing items of one channel, the cheapest that explains them all.
-func smallest(verdicts []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) []statemachine.Verdict {
+// smallest picks, out of all unions of the kinds of suspected items of one channel, the cheapest that explains all that fail.
+func smallest(verdicts, parts []statemachine.Verdict, seen *History, f *statemachine.Fleet) []statemachine.Verdict {
+	sets := unions(verdicts, parts, seen)
+	surely, likely := cheapest(sets, verdicts, explainedBy, seen, f), cheapest(sets, verdicts, unclear, seen, f)
+	best := surely
+	if !slices.Equal(scopesOf(surely), scopesOf(likely)) {
+		if seen.waits(verdicts, f) {
+			return nil
+		}
+		if !slices.ContainsFunc(likely, func(s suspect) bool { return s.part }) {
+			best = likely
+		}
+	}
+	best = needed(best, verdicts, seen, f)
+	chosen := make([]statemachine.Verdict, 0, len(best))
+	for _, s := range best { // the union of all kinds explains everything, so best is never empty
+		v := s.v
+		v.Part = false
+		v.Evidence.Considered = considered(append(slices.Clone(verdicts), parts...), best)
+		chosen = append(chosen, v)
+	}
+	return chosen
+}
+
+// unions lists the suspects of every union of their kinds.
+func unions(verdicts, parts []statemachine.Verdict, seen *History) [][]suspect {
 	from, to := verdicts[0].Evidence.From, verdicts[0].Evidence.To
 	for _, v := range verdicts {
 		from, to = min(from, v.Evidence.From), max(to, v.Evidence.To)
 	}
 	var kinds []statemachine.ScopeKind
 	byKind := make(map[statemachine.ScopeKind][]suspect)
-	for _, v := range verdicts {
+	add := func(v statemachine.Verdict, part bool) {
 		t := seen.Over(v.Scope, from, to)
 		if byKind[v.Scope.Kind] == nil {
 			kinds = append(kinds, v.Scope.Kind)
 		}
-		byKind[v.Scope.Kind] = append(byKind[v.Scope.Kind], suspect{v, t.Answered()})
+		byKind[v.Scope.Kind] = append(byKind[v.Scope.Kind], suspect{v, t.Answered(), part})
+	}
+	for _, v := range verdicts {
+		add(v, false)
+	}
+	for _, v := range parts {
+		add(v, true)
 	}
 	slices.Sort(kinds)
-	var best []suspect
+	var sets [][]suspect
 	for mask := 1; mask < 1<<len(kinds); mask++ {
 		var set []suspect
 		for i, kind := range kinds {
@@ -86,18 +114,53 @@ func smallest(verdicts []statemachine.Verdict, seen Tallies, f *statemachine.Fle
 				set = append(set, byKind[kind]...)
 			}
 		}
-		if (best == nil || cheaper(set, best)) && explainsAll(set, verdicts, seen, f) {
+		sets = append(sets, set)
+	}
+	return sets
+}
+
+// cheapest is the cheapest set that explains the verdicts at least so well.
+func cheapest(sets [][]suspect, verdicts []statemachine.Verdict, least clarity, seen *History, f *statemachine.Fleet) []suspect {
+	var best []suspect
+	for _, set := range sets {
+		if (best == nil || cheaper(set, best)) && explainsAll(set, verdicts, least, seen, f) {
 			best = set
 		}
 	}
-	chosen := make([]statemachine.Verdict, 0, len(best))
-	for _, s := range best { // the union of all kinds explains everything, so best is never empty
-		v := s.v
-		v.Evidence.Considered = considered(verdicts, best)
-		chosen = append(chosen, v)
-	}
-	return chosen
+	return best
 }
+
+// needed leaves out the parts that nothing needs for its explanation, those that carry most first.
+func needed(set []suspect, verdicts []statemachine.Verdict, seen *History, f *statemachine.Fleet) []suspect {
+	order := slices.SortedStableFunc(slices.Values(set), func(a, b suspect) int { return cmp.Compare(a.v.Evidence.Statistic, b.v.Evidence.Statistic) })
+	for _, s := range order {
+		if !s.part || len(set) == 1 {
+			continue
+		}
+		without := slices.DeleteFunc(slices.Clone(set), func(o suspect) bool { return o.v.Scope == s.v.Scope })
+		if explainsAll(without, verdicts, explainedBy, seen, f) {
+			set = without
+		}
+	}
+	return set
+}
+
+func scopesOf(set []suspect) []statemachine.Scope {
+	scopes := make([]statemachine.Scope, 0, len(set))
+	for _, s := range set {
+		scopes = append(scopes, s.v.Scope)
+	}
+	return scopes
+}
+
+// clarity is how well a set explains what an item shows.
+type clarity int8
+
+const (
+	unexplained clarity = iota // the rest fails too
+	unclear                    // too little is known of the rest
+	explainedBy                // the rest is well
+)
 
 // cheaper orders sets by the results they carry, then by the number of scopes, then by kind.
 func cheaper(a, b []suspect) bool {
@@ -129,9 +192,9 @@ func preference(s suspect) int {
 	return 5
 }
 
-func explainsAll(set []suspect, verdicts []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) bool {
+func explainsAll(set []suspect, verdicts []statemachine.Verdict, least clarity, seen *History, f *statemachine.Fleet) bool {
 	for _, v := range verdicts {
-		if !explains(set, v, seen, f) {
+		if explains(set, v, seen, f) < least {
 			return false
 		}
 	}
@@ -141,19 +204,20 @@ func explainsAll(set []suspect, verdicts []statemachine.Verdict, seen Tallies, f
 // explains reports whether the item no longer fails without what the set contributed to it. What an instrument and an
 // account that cross have in common was not counted: the set gets the benefit of the doubt, for as many failures as the
 // rest of the channel does not account for.
-func explains(set []suspect, v statemachine.Verdict, seen Tallies, f *statemachine.Fleet) bool {
+func explains(set []suspect, v statemachine.Verdict, seen *History, f *statemachine.Fleet) clarity {
 	from, to := v.Evidence.From, v.Evidence.To
 	whole := seen.Over(v.Scope, from, to)
 	answered, bad := whole.Weighted()
-	without, badWithout, parts := answered, bad, 0
+	without, badWithout, parts, rate := answered, bad, 0, 0.0
 	elsewhere := failuresOutside(set, v.Scope.Channel, from, to, seen)
 	for _, s := range set {
 		if inside(v.Scope, s.v.Scope, f) {
-			return true
+			return explainedBy
 		}
 		if !overlap(v.Scope, s.v.Scope, f) {
 			continue
 		}
+		rate = max(rate, s.v.Evidence.Rate)
 		t := seen.Over(s.v.Scope, from, to)
 		n, b := t.Weighted()
 		if inside(s.v.Scope, v.Scope, f) {
@@ -165,14 +229,21 @@ func explains(set []suspect, v statemachine.Verdict, seen Tallies, f *statemachi
 		without, badWithout = without-n, badWithout-b
 	}
 	without, badWithout = max(0, without), max(0, badWithout)
-	if parts > 1 && wilsonUpper(badWithout, without) >= v.Evidence.Rate {
-		return false // several parts fail and nothing shows that the rest does not: it is the item itself
+	policy := f.Policy(v.Scope.Channel)
+	if policy.Detector == statemachine.DetectorSequential {
+		return seen.rest(v, without, badWithout, rate)
 	}
-	return !stillFails(without, badWithout, v, f)
+	if parts > 1 && wilsonUpper(badWithout, without) >= v.Evidence.Rate {
+		return unexplained // several parts fail and nothing shows that the rest does not: it is the item itself
+	}
+	if stillFails(without, badWithout, v, &policy) {
+		return unexplained
+	}
+	return explainedBy
 }
 
 // failuresOutside is how many failures of the channel the set certainly does not hold.
-func failuresOutside(set []suspect, channel string, from, to int64, seen Tallies) float64 {
+func failuresOutside(set []suspect, channel string, from, to int64, seen *History) float64 {
 	t := seen.Over(statemachine.ChannelScope(channel), from, to)
 	_, rest := t.Weighted()
 	for _, s := range set {
@@ -185,11 +256,10 @@ func failuresOutside(set []suspect, channel string, from, to int64, seen Tallies
 
 // stillFails applies the verdict's own threshold to the rest, with two failures as the least: the verdict had enough
 // results together, and a rest that keeps its rate is no healthy one.
-func stillFails(answered, bad float64, v statemachine.Verdict, f *statemachine.Fleet) bool {
+func stillFails(answered, bad float64, v statemachine.Verdict, p *statemachine.Policy) bool {
 	if bad < 2 || answered <= 0 {
 		return false
 	}
-	p := f.Policy(v.Scope.Channel)
 	threshold := p.FailureRate
 	if v.Kind == statemachine.MildlyFailing {
 		threshold = p.MildRate

@@ -127,7 +127,7 @@ func TestLocalise(t *testing.T) {
 			if _, ok := tt.fleet.Channels["c8"]; ok {
 				flows = append(flows, others...)
 			}
-			got := play(NewPipeline(NewWindows()), tt.fleet, t0, 10, flows...)
+			got := play(NewPipeline(), tt.fleet, t0, 10, flows...)
 			equal(t, "verdicts", names(got.Verdicts), tt.want)
 			equal(t, "banks down", got.BanksDown, tt.banks)
 			for _, v := range got.Verdicts {
@@ -141,7 +141,7 @@ func TestLocalise(t *testing.T) {
 
 func TestLocaliseSecondChannelOfADomainAfterTheFirstWasCut(t *testing.T) {
 	f := fleetOf("c1:d1", "c2:d1", "c8", "c9")
-	p := NewPipeline(NewWindows())
+	p := NewPipeline()
 	bad := []flow{{channel: "c1", bank: "ICBC", bad: 5}, {channel: "c1", bank: "CCB", bad: 5}}
 	first := play(p, f, t0, 4, append(bad, calmFlows("c8", "c9")...)...)
 	equal(t, "first", names(first.Verdicts), []string{"failing c1"})
@@ -152,7 +152,7 @@ func TestLocaliseSecondChannelOfADomainAfterTheFirstWasCut(t *testing.T) {
 }
 
 func TestBankDownIsToldOnce(t *testing.T) {
-	f, p := fleetOf("c1", "c2"), NewPipeline(NewWindows())
+	f, p := fleetOf("c1", "c2"), NewPipeline()
 	var alerts []string
 	for i := range int64(30) {
 		got := p.Observe(sumOf(t0+i, 10, flow{channel: "c1", bank: "ICBC", bad: 5, coded: true}, flow{channel: "c2", bank: "ICBC", bad: 5, coded: true},
@@ -174,7 +174,7 @@ func TestLocaliseLeavesADomainsRelapseToTheDomain(t *testing.T) {
 		f := fleetOf("c1:d1", "c2:d1", "c8", "c9")
 		put(f, statemachine.DomainScope("d1"), statemachine.Ramping, 3, 1)
 		flows := append(calmFlows("c8", "c9"), flow{channel: "c1", bank: "CCB", bad: 4}, flow{channel: "c1", bank: "ICBC", bad: 4}, tt.second)
-		got := play(NewPipeline(NewWindows()), f, t0, 6, flows...)
+		got := play(NewPipeline(), f, t0, 6, flows...)
 		var channels []string
 		for _, v := range got.Verdicts {
 			if v.Scope.Kind == statemachine.ScopeChannel {

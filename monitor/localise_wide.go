@@ -34,8 +34,11 @@ const calmSamples = 5
 
 // calm reports whether an item has enough results, at less than half the rate that means failing. The base window decides
 // if it holds enough: a longer one may be full of what succeeded before the fault.
-func calm(item statemachine.Scope, from, to int64, seen Tallies, f *statemachine.Fleet) bool {
+func calm(item statemachine.Scope, from, to int64, seen *History, f *statemachine.Fleet) bool {
 	p := f.Policy(item.Channel)
+	if p.Detector == statemachine.DetectorSequential {
+		return seen.calm(item, from)
+	}
 	for _, start := range []int64{max(from, to-seconds(p.Window)+1), from} {
 		t := seen.Over(item, start, to)
 		if n, bad := t.Weighted(); n >= calmSamples {
@@ -48,8 +51,11 @@ func calm(item statemachine.Scope, from, to int64, seen Tallies, f *statemachine
 // sickens reports whether an item begins to fail: its newest seconds hold failures of several payers, at half the rate that
 // means failing; where the fault shows in coded replies, so must they. The first channel to show a fault must not be cut while
 // the others are on their way to show it too.
-func sickens(item statemachine.Scope, to int64, coded bool, seen Tallies, f *statemachine.Fleet) bool {
+func sickens(item statemachine.Scope, to int64, coded bool, seen *History, f *statemachine.Fleet) bool {
 	const newest, payers = 5, 2
+	if p := f.Policy(item.Channel); p.Detector == statemachine.DetectorSequential {
+		return seen.sickens(item, coded)
+	}
 	t := seen.Over(item, to-newest+1, to)
 	n, bad := t.Weighted()
 	if coded {
@@ -65,7 +71,7 @@ func closedLately(s statemachine.Scope, f *statemachine.Fleet) bool {
 
 // domains turns channels of one failure domain that fail together into one verdict about the domain: at least two of them
 // fail now or were closed in the last minute, none is calm, and no channel outside fails.
-func domains(chosen []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) []statemachine.Verdict {
+func domains(chosen []statemachine.Verdict, seen *History, f *statemachine.Fleet) []statemachine.Verdict {
 	chosen = slices.DeleteFunc(chosen, func(v statemachine.Verdict) bool { return domainsRelapse(v, seen, f) || channelsTrace(v, seen, f) })
 	failing := map[string]bool{}
 	var channels []string
@@ -106,7 +112,7 @@ func domains(chosen []statemachine.Verdict, seen Tallies, f *statemachine.Fleet)
 
 // domainsRelapse reports whether what fails lies in a failure domain on its way back: unless it goes on failing while
 // another channel of the domain is calm, that is the domain's fault, which its own step tells.
-func domainsRelapse(v statemachine.Verdict, seen Tallies, f *statemachine.Fleet) bool {
+func domainsRelapse(v statemachine.Verdict, seen *History, f *statemachine.Fleet) bool {
 	d := closedDomain(v.Scope.Channel, f)
 	if d == "" || v.Kind == statemachine.Recovered {
 		return false
@@ -118,7 +124,7 @@ func domainsRelapse(v statemachine.Verdict, seen Tallies, f *statemachine.Fleet)
 
 // channelsTrace reports whether what a part of a channel shows is left over from the channel's own fault: the channel is on its
 // way back, and the part does not go on failing.
-func channelsTrace(v statemachine.Verdict, seen Tallies, f *statemachine.Fleet) bool {
+func channelsTrace(v statemachine.Verdict, seen *History, f *statemachine.Fleet) bool {
 	if v.Scope.Kind == statemachine.ScopeChannel || v.Scope.Kind == statemachine.ScopeDomain || v.Kind == statemachine.Recovered {
 		return false
 	}
@@ -147,7 +153,7 @@ func membersOf(domain string, f *statemachine.Fleet) []string {
 }
 
 // domainVerdict sums up the evidence of the channels of a domain; ok is false if it does not explain the failures.
-func domainVerdict(domain string, members []string, failing map[string]bool, chosen []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) (statemachine.Verdict, bool) {
+func domainVerdict(domain string, members []string, failing map[string]bool, chosen []statemachine.Verdict, seen *History, f *statemachine.Fleet) (statemachine.Verdict, bool) {
 	scope := statemachine.DomainScope(domain)
 	if phase, _ := f.State(scope).Effective(); phase != statemachine.Healthy {
 		return statemachine.Verdict{}, false
@@ -182,20 +188,31 @@ func domainVerdict(domain string, members []string, failing map[string]bool, cho
 		reasons = append(reasons, seen.Reasons(item, from, to))
 		looked = append(looked, statemachine.Considered{Scope: item, Answered: n, Bad: bad, Why: why})
 	}
-	p := f.Policy("")
 	e := evidence(scope, &sum, from, to)
-	if sick < 2 || e.Answered < p.MinSamples || e.Rate < p.FailureRate {
+	if sick < 2 || !domainFails(&e, chosen, seen, f) {
 		return statemachine.Verdict{}, false
 	}
-	e.Detector, e.Rule, e.Threshold, e.MinSamples = chosen[0].Evidence.Detector, RuleRate, p.FailureRate, p.MinSamples
 	e.Reasons = mergeReasons(reasons...)
 	e.Considered = append([]statemachine.Considered{{Scope: scope, Answered: e.Answered, Bad: e.Bad, Why: "chosen"}}, looked...)
 	e.Explanation = explain(e)
 	return statemachine.Verdict{Kind: statemachine.Failing, Scope: scope, Evidence: e}, true
 }
 
+// domainFails completes the evidence of a failure domain and reports whether it meets the rule of its channels' detector.
+func domainFails(e *statemachine.Evidence, chosen []statemachine.Verdict, seen *History, f *statemachine.Fleet) bool {
+	first, p := &chosen[0].Evidence, f.Policy(chosen[0].Scope.Channel)
+	e.Detector = first.Detector
+	if e.Detector == SequentialDetector {
+		e.Rule, e.Baseline, e.Threshold, e.MinCount = first.Rule, seen.baseline(e.Scope, f), first.Threshold, leastBad
+		e.Statistic = explained(e.Answered, e.Bad, e.Baseline)
+		return e.Statistic >= e.Threshold && e.Bad >= e.MinCount && e.Rate >= p.MildBelow
+	}
+	e.Rule, e.Threshold, e.MinSamples = RuleRate, p.FailureRate, p.MinSamples
+	return e.Answered >= e.MinSamples && e.Rate >= e.Threshold
+}
+
 // banksDown takes out the verdicts about instruments of banks that fail on every channel that carries them, at least two.
-func banksDown(chosen []statemachine.Verdict, seen Tallies, f *statemachine.Fleet) ([]statemachine.Verdict, []BankDown) {
+func banksDown(chosen []statemachine.Verdict, seen *History, f *statemachine.Fleet) ([]statemachine.Verdict, []BankDown) {
 	carriers := map[string][]statemachine.Scope{}
 	for c, facts := range f.Channels {
 		for _, i := range facts.Instruments {
@@ -247,7 +264,7 @@ func bankOf(s statemachine.Scope) string {
 
 // everywhere reports whether at least two channels fail for a bank, or were closed for it in the last minute, and none
 // that carries it is calm.
-func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, seen Tallies, f *statemachine.Fleet) bool {
+func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, seen *History, f *statemachine.Fleet) bool {
 	sick := map[string]bool{}
 	from, to := verdicts[0].Evidence.From, verdicts[0].Evidence.To
 	failing, coded := map[statemachine.Scope]bool{}, false

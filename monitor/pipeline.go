@@ -7,12 +7,6 @@ import (
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
-// HistoryDetector is a detector that lets localisation and the common-mode check see what it saw.
-type HistoryDetector interface {
-	Detector
-	History() *History
-}
-
 // Findings is what one sealed second amounts to.
 type Findings struct {
 	Second     int64
@@ -38,7 +32,7 @@ func (f *Findings) Inputs() []Input {
 // Pipeline turns the sum of a sealed second into findings: detector, localisation, common mode, evidence of steps, demand
 // and probe grants. It is deterministic, knows no clock and is not safe for concurrent use.
 type Pipeline struct {
-	detector HistoryDetector
+	detector *Detectors
 	common   CommonMode
 	steps    *Steps
 	demand   *Demand
@@ -47,9 +41,9 @@ type Pipeline struct {
 	downAt   int64
 }
 
-// NewPipeline returns a pipeline around a detector.
-func NewPipeline(d HistoryDetector) *Pipeline {
-	return &Pipeline{detector: d, steps: NewSteps(), demand: NewDemand(), grants: NewGrants()}
+// NewPipeline returns a pipeline that has seen nothing.
+func NewPipeline() *Pipeline {
+	return &Pipeline{detector: NewDetectors(), steps: NewSteps(), demand: NewDemand(), grants: NewGrants()}
 }
 
 // Observe takes the sum of one sealed second, in order of time. A second that is not newer than the last is ignored.
@@ -61,20 +55,43 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 	}
 	p.demand.Observe(sum)
 	p.steps.Observe(sum, f)
-	verdicts := p.detector.Observe(sum, f)
-	localised := Localise(verdicts, history, f)
-	alerts, ended := p.common.Observe(localised.Verdicts, history, f, sum.Second)
+	p.detector.Observe(sum, f)
+	views := p.detector.views()
+	down := []BankDown{}
+	for _, v := range views {
+		localised := Localise(v.verdicts, v.history, f)
+		v.verdicts, down = localised.Verdicts, append(down, localised.BanksDown...)
+	}
+	alerts, ended := p.common.Observe(views, f, sum.Second)
 	out.Alerts = alerts
 	if ended != 0 { // what was seen meanwhile was our own fault and must cut nothing afterwards
-		history.Drop(ended)
+		for _, v := range views {
+			v.history.Drop(ended)
+			v.verdicts = nil
+		}
 		p.steps.Forgive()
-		localised = Localised{}
+		down = nil
 	}
-	p.common.Withhold(localised.Verdicts, history.Reporters())
-	out.Verdicts, out.CommonMode = localised.Verdicts, p.common.Active()
+	out.Verdicts, out.CommonMode = merged(views, f), p.common.Active()
+	p.common.Withhold(out.Verdicts, history.Reporters())
 	out.Steps = p.judged(f)
-	p.banks(&out, localised.BanksDown)
+	p.banks(&out, down)
 	return out
+}
+
+// merged joins the verdicts of results and of silence: what failures explain, silence need not.
+func merged(views []*view, f *statemachine.Fleet) []statemachine.Verdict {
+	var all []statemachine.Verdict
+	for _, v := range views {
+		before := len(all)
+		for _, verdict := range v.verdicts {
+			if !slices.ContainsFunc(all[:before], func(o statemachine.Verdict) bool { return overlap(o.Scope, verdict.Scope, f) }) {
+				all = append(all, verdict)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b statemachine.Verdict) int { return a.Scope.Compare(b.Scope) })
+	return all
 }
 
 // judged judges the evidence of every step. While our own side fails, failures without a coded reply are no relapse.

@@ -54,11 +54,14 @@ func evidence(scope statemachine.Scope, t *Tally, from, to int64) statemachine.E
 	return e
 }
 
-// Recompute says what the stored evidence of the windows detector amounts to, from its numbers alone. The error wraps
+// Recompute says what stored evidence amounts to, from its numbers alone. The error wraps
 // ErrEvidence if they contradict one another, so that the verdict cannot be trusted.
 func Recompute(e statemachine.Evidence) (statemachine.VerdictKind, error) {
 	if err := consistent(e); err != nil {
 		return statemachine.VerdictNone, err
+	}
+	if e.Detector == SequentialDetector {
+		return recomputeSequential(e)
 	}
 	kind := statemachine.Failing
 	var holds bool
@@ -118,11 +121,13 @@ func consistent(e statemachine.Evidence) error {
 		return fmt.Errorf("%w: rate %g, but %g of %g are bad", ErrEvidence, e.Rate, e.Bad, e.Answered)
 	case math.Abs(e.Lower-statemachine.WilsonLower(e.Bad, e.Answered)) > slack:
 		return fmt.Errorf("%w: lower bound %g, but %g of %g are bad", ErrEvidence, e.Lower, e.Bad, e.Answered)
+	case e.Rule == RuleHanging: // silence has no outcome
 	case e.Answered > float64(all)+slack:
 		return fmt.Errorf("%w: %g results, but the outcomes sum up to %d", ErrEvidence, e.Answered, all)
 	case e.Answered-float64(good) > float64(all-good)+slack || e.Answered+slack < float64(good):
 		return fmt.Errorf("%w: %d good outcomes in %g results", ErrEvidence, good, e.Answered)
-	case e.From > e.To:
+	}
+	if e.From > e.To {
 		return fmt.Errorf("%w: from second %d to %d", ErrEvidence, e.From, e.To)
 	}
 	return nil

@@ -155,7 +155,7 @@ func TestStepsOfADomainSumItsChannels(t *testing.T) {
 func TestPipelineJudgesStepsExceptInCommonMode(t *testing.T) {
 	scope := statemachine.InstrumentScope("c1", bank("ICBC"))
 	relapse := flow{channel: "c1", bank: "ICBC", bad: 3, kind: statemachine.KindRamp}
-	f, p := fleetOf("c1", "c2", "c3", "c4"), NewPipeline(NewWindows())
+	f, p := fleetOf("c1", "c2", "c3", "c4"), NewPipeline()
 	put(f, scope, statemachine.Ramping, 3, 0)
 	got := p.Observe(sumOf(t0, 5, append(calmFlows("c2", "c3", "c4"), relapse)...), f)
 	if len(got.Steps) != 1 || got.Steps[0].Judgement != statemachine.Failed {
@@ -164,7 +164,7 @@ func TestPipelineJudgesStepsExceptInCommonMode(t *testing.T) {
 	if kind, err := Recompute(got.Steps[0].Evidence); kind != statemachine.Failing || err != nil {
 		t.Errorf("the relapse recomputes to %s, %v", kind, err)
 	}
-	f, p = fleetOf("c1", "c2", "c3", "c4"), NewPipeline(NewWindows())
+	f, p = fleetOf("c1", "c2", "c3", "c4"), NewPipeline()
 	put(f, scope, statemachine.Ramping, 3, 0)
 	play(p, f, t0, 5, allBad("c2", "c3", "c4")...)
 	got = p.Observe(sumOf(t0+5, 5, append(allBad("c2", "c3", "c4"), relapse)...), f)
@@ -299,7 +299,7 @@ func TestGrantsLapseWithoutPilingUp(t *testing.T) {
 
 func TestGrantsGoToTheReplicaWithTheTraffic(t *testing.T) {
 	scope := statemachine.ChannelScope("c1")
-	f, p := fleetOf("c1"), NewPipeline(NewWindows())
+	f, p := fleetOf("c1"), NewPipeline()
 	st := put(f, scope, statemachine.Probing, 3, 0)
 	rows := []*Row{
 		{Replica: "r1", Counts: SecondCounts{Second: t0, Gates: []GateSum{gate(scope, 3, 0, 1, 0, 1)}}},

@@ -37,10 +37,19 @@ func (w *Windows) Observe(sum *SecondCounts, f *statemachine.Fleet) []statemachi
 		return nil
 	}
 	w.history.Add(sum, f)
+	return w.verdicts(f)
+}
+
+// verdicts judges every item of the newest second that the windows detector speaks for.
+func (w *Windows) verdicts(f *statemachine.Fleet) []statemachine.Verdict {
 	var verdicts []statemachine.Verdict
-	for _, item := range w.history.Items() {
+	for _, s := range w.history.order {
+		item := s.item
+		if len(s.points) == 0 {
+			continue
+		}
 		policy := f.Policy(item.Channel)
-		if sum.Second%seconds(policy.Every) != 0 {
+		if policy.Detector != statemachine.DetectorWindows || w.history.now%seconds(policy.Every) != 0 {
 			continue
 		}
 		st := f.State(item)
@@ -183,6 +192,9 @@ func (w *Windows) recovered(item statemachine.Scope, p statemachine.Policy) (sta
 
 // explain says in one sentence what the evidence shows.
 func explain(e statemachine.Evidence) string {
+	if e.Detector == SequentialDetector {
+		return tell(e)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s of %s results failed in %d s (%.0f %%, surely more than %.0f %%)",
 		e.Scope, amount(e.Bad), amount(e.Answered), e.To-e.From+1, 100*e.Rate, 100*e.Lower)

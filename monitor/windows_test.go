@@ -203,7 +203,7 @@ func weighted(w *Windows, item statemachine.Scope) float64 {
 // TestInvariant04_VerdictIsRecomputedFromItsEvidence checks that stored evidence is enough to come to the same verdict.
 func TestInvariant04_VerdictIsRecomputedFromItsEvidence(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		f, p := fleetOf("c1:d1", "c2:d1", "c3", "c4"), NewPipeline(NewWindows())
+		f, p := fleetOf("c1:d1", "c2:d1", "c3", "c4"), NewPipeline()
 		banks := []string{"ICBC", "CCB", "ABC"}
 		for second := t0; second < t0+25; second++ {
 			var flows []flow
@@ -353,7 +353,7 @@ func TestWilsonLowerIsABound(t *testing.T) {
 }
 
 func BenchmarkObserve(b *testing.B) { // a second of 1,000 busy items: 200 channels
-	f, p := fleetOf(), NewPipeline(NewWindows())
+	f, p := fleetOf(), NewPipeline()
 	var flows []flow
 	for i := range 200 {
 		name := fmt.Sprintf("c%03d", i)
@@ -370,7 +370,7 @@ func BenchmarkObserve(b *testing.B) { // a second of 1,000 busy items: 200 chann
 
 // A fault that has ended explains what it left in wider scopes, but nothing is closed for it.
 func TestWhatIsOverIsNotActedOn(t *testing.T) {
-	f, p := fleetOf("c1", "c2"), NewPipeline(NewWindows())
+	f, p := fleetOf("c1", "c2"), NewPipeline()
 	for i := range int64(14) {
 		icbc := flow{channel: "c1", bank: "ICBC", bad: 6, coded: true}
 		if i >= 10 {

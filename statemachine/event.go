@@ -40,6 +40,9 @@ type Verdict struct {
 	Evidence Evidence
 	// Over says that the failures have ended: it explains those of wider scopes, but nobody acts on it.
 	Over bool
+	// Part says that the item is only suspected: it may be chosen because it explains what a wider scope shows, but raises
+	// no alarm itself.
+	Part bool
 	// Ruling is filled by the control before Step: the guard's answer, or that the common-mode check withheld the cut.
 	Ruling Ruling
 }

@@ -1,0 +1,124 @@
+package monitor
+
+import "math"
+
+const (
+	learnedCap   = 50_000 // results a baseline remembers: older ones fade
+	priorResults = 200    // results that the wider item's rate counts for, beside an item's own
+	priorRate    = 0.02   // failure rate of a channel that nobody has seen yet
+	coldResults  = 300    // results below which an item is cold
+	coldRate     = 0.05   // a cold item's failures are taken for normal at least up to this rate
+	normalFloor  = 0.005  // no item is taken to be better than this
+	normalCeil   = 0.3    // and none to be worse: a fault that creeps in must not become normal
+	upperErrors  = 1.64   // standard errors above the estimate: one-sided 95 %
+	upperSpread  = 2      // standard deviations of a wandering rate above its mean
+	spreadMemory = 300    // minutes after which the measure of wandering has faded to 1/e
+	riseAnHour   = 1.2    // factor by which a learned rate may grow in an hour
+	riseResults  = 5000   // results from which on this is enforced: fewer move by chance
+)
+
+// baseline learns the failure rate that is normal for an item, from whole minutes. A minute is believed one minute late, and
+// only if the item was not suspected meanwhile: a fault must not teach that failing is normal. It is the same whether the
+// rate is high or low: learning only while all is calm would learn that nothing ever fails.
+type baseline struct {
+	n, bad   float64 // believed results, and the bad ones among them; n ≤ learnedCap
+	run      minuteCount
+	pending  minuteCount
+	spread   spread
+	hour     float64 // rate at the beginning of the hour
+	hourEnds int64   // 0 = not enforced yet
+}
+
+// minuteCount is what a minute held.
+type minuteCount struct{ n, bad float64 }
+
+// spread measures how much more the rate of a minute varies than chance alone would have it.
+type spread struct {
+	square  float64 // Σ (bad − n·p)²
+	chance  float64 // Σ n·p·(1 − p): what the squares sum up to by chance
+	mean    float64 // Σ (n·p)²
+	doubt   float64 // Σ variance of the squares
+	minutes float64
+}
+
+func (b *baseline) add(n, bad float64) {
+	b.run.n += n
+	b.run.bad += bad
+}
+
+// roll ends a minute. prior is the rate of the wider item, suspected says that the item may be failing: what is pending waits.
+func (b *baseline) roll(now int64, prior float64, suspected bool) {
+	if suspected {
+		b.pending.n += b.run.n
+		b.pending.bad += b.run.bad
+		b.run = minuteCount{}
+		return
+	}
+	b.believe(b.pending, now, prior)
+	b.pending, b.run = b.run, minuteCount{}
+}
+
+// believe takes a minute into the baseline.
+func (b *baseline) believe(m minuteCount, now int64, prior float64) {
+	if m.n <= 0 {
+		return
+	}
+	b.spread.add(m, b.rate(prior))
+	b.n += m.n
+	b.bad += m.bad
+	if b.n > learnedCap {
+		b.bad *= learnedCap / b.n
+		b.n = learnedCap
+	}
+	if b.n < riseResults {
+		return
+	}
+	rate := b.bad / b.n
+	if now >= b.hourEnds {
+		b.hour, b.hourEnds = rate, now+3600
+	}
+	if most := max(normalFloor, b.hour) * riseAnHour; rate > most {
+		b.bad = most * b.n
+	}
+}
+
+// drop forgets the minutes that are not believed yet.
+func (b *baseline) drop() { b.run, b.pending = minuteCount{}, minuteCount{} }
+
+// rate is the learned failure rate, with the prior for what is missing.
+func (b *baseline) rate(prior float64) float64 {
+	return (b.bad + prior*priorResults) / (b.n + priorResults)
+}
+
+// normal is the upper end of what is normal: the learned rate, its error and its wandering, between normalFloor and
+// normalCeil. The detector's false-alarm budget holds for every true rate up to it (the likelihood ratio is then a
+// supermartingale), so it need not be exact, only high enough.
+func (b *baseline) normal(prior float64) float64 {
+	p := b.rate(prior)
+	up := p + upperErrors*math.Sqrt(p*(1-p)/(b.n+priorResults)) + upperSpread*p*b.spread.relative()
+	if b.n < coldResults {
+		up = max(up, coldRate)
+	}
+	return min(normalCeil, max(normalFloor, up))
+}
+
+func (s *spread) add(m minuteCount, p float64) {
+	const keep = 1 - 1.0/spreadMemory
+	expected := m.n * p
+	off := m.bad - expected
+	s.square = s.square*keep + off*off
+	s.chance = s.chance*keep + expected*(1-p)
+	s.mean = s.mean*keep + expected*expected
+	s.doubt = s.doubt*keep + expected + 2*expected*expected
+	s.minutes = s.minutes*keep + 1
+}
+
+// relative is the standard deviation of the rate itself over its mean, 0 unless two standard errors of the estimate speak
+// for more than chance.
+func (s *spread) relative() float64 {
+	const least = 10 // minutes
+	if s.minutes < least || s.mean <= 0 {
+		return 0
+	}
+	return math.Sqrt(max(0, (s.square-s.chance-2*math.Sqrt(s.doubt))/s.mean))
+}

@@ -1,0 +1,236 @@
+package monitor
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// SequentialDetector is the name of the sequential detector in Evidence.Detector.
+const SequentialDetector = "sequential"
+
+const (
+	leastBad      = 3  // bad results of distinct payers that an alarm takes at least
+	recentResults = 16 // newest results that must still show the fault
+	mildConfirm   = 2  // seconds that an alarm of a mild fault must last: a grave one passes through mild rates
+)
+
+// sequential is the detector of likelihood ratios: every item is tested, second by second, against its own learned baseline,
+// without a window and without a minimum of results. See track.
+type sequential struct{ history *History }
+
+// learn takes the newest second of the history.
+func (d *sequential) learn(f *statemachine.Fleet) {
+	for _, s := range d.history.touched {
+		n, bad := s.points[len(s.points)-1].tally.Weighted()
+		if n > 0 {
+			s.track.observe(d.history.now, n, bad)
+		}
+	}
+	if d.history.now%60 == 0 {
+		d.roll(f)
+	}
+}
+
+// roll ends a minute for every item.
+func (d *sequential) roll(f *statemachine.Fleet) {
+	var policy statemachine.Policy
+	var channel *series
+	for _, s := range d.history.order { // a channel comes before its other items
+		if channel == nil || channel.item.Channel != s.item.Channel {
+			policy, channel = f.Policy(s.item.Channel), s
+		}
+		prior, days := priorRate, budget(&policy, channel.track.perSecond())
+		if s != channel {
+			prior, days = channel.track.base.rate(priorRate), budgetPart*days
+		}
+		s.track.roll(d.history.now, prior, days)
+	}
+}
+
+// judge judges every open item that the sequential detector speaks for.
+func (d *sequential) judge(f *statemachine.Fleet) (alarms []statemachine.Verdict) {
+	now := d.history.now
+	for _, s := range d.history.order {
+		t := &s.track
+		threshold := d.threshold(s, f)
+		alarm := (t.alarms() || threshold < t.threshold && t.statistic() >= threshold) && t.leads(threshold)
+		if !alarm {
+			t.crossed = 0
+		}
+		if !s.open || !alarm && t.suspicion() < suspectPart {
+			if v, ok := d.recovered(s, f); ok {
+				alarms = append(alarms, v)
+			}
+			continue
+		}
+		policy := f.Policy(s.item.Channel)
+		if policy.Detector != statemachine.DetectorSequential {
+			continue
+		}
+		if alarm && t.crossed == 0 {
+			t.crossed = now
+		}
+		v := d.verdict(s, &policy, threshold)
+		alarm = alarm && t.explained(v.Evidence.Answered, v.Evidence.Bad) >= leadPart*threshold
+		switch {
+		case v.Evidence.Bad < leastBad:
+			if v, ok := d.recovered(s, f); ok {
+				alarms = append(alarms, v)
+			}
+		case !alarm:
+			v.Evidence.Rule, v.Evidence.Threshold = RulePart, suspectPart*t.threshold
+			v.Evidence.Statistic = t.suspicion() * t.threshold
+			v.Evidence.Explanation = explain(v.Evidence)
+			v.Part = true
+			alarms = append(alarms, v)
+		case v.Kind == statemachine.MildlyFailing && now-t.crossed < mildConfirm:
+		default:
+			alarms = append(alarms, v)
+		}
+	}
+	return alarms
+}
+
+// threshold is the statistic that is an alarm for an item: less while it is on probation, where the risk is bounded for the
+// probation alone.
+func (d *sequential) threshold(s *series, f *statemachine.Fleet) float64 {
+	if len(f.States) == 0 {
+		return s.track.threshold
+	}
+	st, ok := f.States[s.item]
+	if !ok || st.Phase != statemachine.Healthy || int64(st.Probation)/1000 <= d.history.now {
+		return s.track.threshold
+	}
+	const least = 8
+	policy := f.Policy(s.item.Channel)
+	results := max(1, policy.Probation.Seconds()*s.track.perSecond())
+	return min(s.track.threshold, max(least, math.Log(results)+probationRisk))
+}
+
+// verdict describes an item since its fault began.
+func (d *sequential) verdict(s *series, p *statemachine.Policy, threshold float64) statemachine.Verdict {
+	t, now := &s.track, d.history.now
+	from := t.began()
+	if from == 0 {
+		from = now
+	}
+	tally := d.history.Over(s.item, from, now)
+	e := evidence(s.item, &tally, from, now)
+	e.Detector, e.Rule, e.Baseline = SequentialDetector, RuleFailing, t.normal
+	e.Statistic, e.Threshold, e.MinCount = t.statistic(), threshold, leastBad
+	kind := statemachine.Failing
+	if e.Rate < p.MildBelow {
+		e.Rule, kind = RuleMild, statemachine.MildlyFailing
+	}
+	e.Reasons = d.history.Reasons(s.item, from, now)
+	e.Explanation = explain(e)
+	return statemachine.Verdict{Kind: kind, Scope: s.item, Evidence: e, Over: !s.recent(e.Rate)}
+}
+
+// recent reports whether the newest results still fail at half the fault's rate: a fault that is over must not be acted on.
+func (s *series) recent(rate float64) bool {
+	n, bad := 0.0, 0.0
+	for _, p := range slices.Backward(s.points) {
+		answered, failed := p.tally.Weighted()
+		n, bad = n+answered, bad+failed
+		if n >= recentResults {
+			break
+		}
+	}
+	return bad >= min(2, n*rate) && bad >= rate*n/2
+}
+
+// recovered looks for the end of a fault that was only observed or that a guard refused to act on: the newest results speak
+// for the normal rate against the fault's.
+func (d *sequential) recovered(s *series, f *statemachine.Fleet) (statemachine.Verdict, bool) {
+	st, ok := f.States[s.item]
+	if !ok || st.Incident == "" || st.Kind != statemachine.Observed && st.Kind != statemachine.Refused {
+		return statemachine.Verdict{}, false
+	}
+	policy := f.Policy(s.item.Channel)
+	if policy.Detector != statemachine.DetectorSequential {
+		return statemachine.Verdict{}, false
+	}
+	rate := max(policy.MildBelow, 3*s.track.normal, st.Base.Fraction())
+	sum := 0.0
+	for i, p := range slices.Backward(s.points) {
+		n, bad := p.tally.Weighted()
+		if sum -= logRatio(n, bad, rate, s.track.normal); sum < recoveredRatio {
+			continue
+		}
+		tally := d.history.Over(s.item, s.points[i].second, d.history.now)
+		e := evidence(s.item, &tally, s.points[i].second, d.history.now)
+		e.Detector, e.Rule, e.Baseline = SequentialDetector, RuleRecovered, s.track.normal
+		e.Statistic, e.Threshold = sum, recoveredRatio
+		e.Explanation = explain(e)
+		s.track.reset()
+		return statemachine.Verdict{Kind: statemachine.Recovered, Scope: s.item, Evidence: e}, true
+	}
+	return statemachine.Verdict{}, false
+}
+
+// baseline is the upper end of the failure rate that is normal for a scope; of a failure domain, that of its worst channel.
+func (h *History) baseline(scope statemachine.Scope, f *statemachine.Fleet) float64 {
+	if scope.Kind != statemachine.ScopeDomain {
+		if s := h.items[scope]; s != nil {
+			return s.track.normal
+		}
+		return coldRate
+	}
+	worst := 0.0
+	for _, c := range membersOf(scope.Of, f) {
+		worst = max(worst, h.baseline(statemachine.ChannelScope(c), f))
+	}
+	return cmp.Or(worst, coldRate)
+}
+
+// rest judges what is left of a failing item without its suspected parts: by the likelihood ratio of the parts' own rate.
+func (h *History) rest(v statemachine.Verdict, answered, bad, rate float64) clarity {
+	normal := v.Evidence.Baseline
+	rate = min(poolMostRate, max(poolLeastRate, rate))
+	switch ratio := logRatio(answered, bad, rate, normal); {
+	case ratio <= poolCalm:
+		return explainedBy
+	case ratio >= restFails && bad >= 2:
+		return unexplained
+	}
+	return unclear
+}
+
+// waits reports whether it is worth waiting for more results of a channel: at most for a few of them.
+func (h *History) waits(verdicts []statemachine.Verdict, f *statemachine.Fleet) bool {
+	const results, longest = 8, 120
+	first := h.now
+	for _, v := range verdicts {
+		if s := h.items[v.Scope]; s != nil && s.track.crossed != 0 {
+			first = min(first, s.track.crossed)
+		}
+	}
+	perSecond := 0.0
+	if s := h.items[statemachine.ChannelScope(verdicts[0].Scope.Channel)]; s != nil {
+		perSecond = s.track.perSecond()
+	}
+	return float64(h.now-first) < min(longest, results/max(perSecond, 1e-3))
+}
+
+// calm reports whether an item's results since a second speak against a fault.
+func (h *History) calm(item statemachine.Scope, from int64) bool {
+	l := h.pool([]statemachine.Scope{item}, from, poolCalmRate, allResults)
+	return l.ratio <= poolCalm && !l.joined()
+}
+
+// sickens reports whether an item's newest results speak for a fault; where the fault shows in coded replies, so must they.
+func (h *History) sickens(item statemachine.Scope, coded bool) bool {
+	speaks := allResults
+	if coded {
+		speaks = func(t *Tally) (answered, bad float64) {
+			answered, bad = t.Weighted()
+			return answered, min(bad, float64(t.CodedBad))
+		}
+	}
+	l := h.pool([]statemachine.Scope{item}, h.now, poolCalmRate, speaks)
+	return l.bad >= 2 && l.suffix >= poolJoined
+}

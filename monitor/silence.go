@@ -1,0 +1,163 @@
+package monitor
+
+import (
+	"slices"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+const (
+	openSeconds = 64 // attempts are followed so long; what has not answered by then is not waited for
+	slowAges    = 2  // an attempt hangs when it is older than so many times the learned 99.9th percentile of answers
+)
+
+// Silence finds the attempts that nobody answers, before their timeouts return: of each second's decisions it takes, once
+// they are older than the channel's answers ever are, how many were answered and how many not. An answer is any result,
+// PENDING included, so that what the payer does afterwards plays no part. Decisions that were never attempted look the
+// same; their usual part is the baseline that the detector learns.
+type Silence struct {
+	items  map[statemachine.Scope]*flight
+	delays map[string]*lateness
+	under  [openSeconds]int64 // revision of each second
+	out    SecondCounts
+}
+
+// flight is what one item has on its way.
+type flight struct {
+	sent, open [openSeconds]uint32 // by second: decisions, and those of them not answered yet
+	last       int64
+}
+
+// lateness learns how late the slowest answers of a channel come.
+type lateness struct {
+	ages  [NumAgeBuckets]float64
+	total float64
+}
+
+// NewSilence returns one that has seen nothing.
+func NewSilence() *Silence {
+	return &Silence{items: map[statemachine.Scope]*flight{}, delays: map[string]*lateness{}}
+}
+
+// Observe takes the sum of one sealed second and returns the second whose attempts are now old enough to be judged, as counts:
+// answered ones as succeeded, the others as timed out. They count under the revision of the second they were sent in.
+func (s *Silence) Observe(sum *SecondCounts, f *statemachine.Fleet) *SecondCounts {
+	now := sum.Second
+	s.under[now%openSeconds] = sum.Revision
+	s.out.Items = s.out.Items[:0]
+	s.out.Second, s.out.Revision = now, 0
+	channel, limit := "", int64(0)
+	for i := range sum.Items {
+		c := &sum.Items[i]
+		if c.Item.Kind == statemachine.ScopeChannel {
+			s.learn(c)
+		}
+		fl := s.items[c.Item]
+		if fl == nil {
+			if c.Sent[statemachine.KindNormal] == 0 {
+				continue
+			}
+			fl = &flight{last: now - 1}
+			s.items[c.Item] = fl
+		}
+		fl.advance(now)
+		fl.sent[now%openSeconds], fl.open[now%openSeconds] = c.Sent[statemachine.KindNormal], c.Sent[statemachine.KindNormal]
+		fl.answer(now, &c.Ages)
+	}
+	for item, fl := range s.items {
+		if item.Channel != channel {
+			policy := f.Policy(item.Channel)
+			channel, limit = item.Channel, s.limit(item.Channel, &policy)
+		}
+		s.ripe(item, fl, now, limit)
+	}
+	slices.SortFunc(s.out.Items, func(a, b ItemCounts) int { return a.Item.Compare(b.Item) })
+	return &s.out
+}
+
+// ripe takes what was sent limit seconds ago.
+func (s *Silence) ripe(item statemachine.Scope, fl *flight, now, limit int64) {
+	if now-fl.last >= openSeconds {
+		delete(s.items, item)
+		return
+	}
+	fl.advance(now)
+	at := (now - limit) % openSeconds
+	sent := fl.sent[at]
+	if sent == 0 {
+		return
+	}
+	c := ItemCounts{Item: item}
+	t := &c.Evidence[statemachine.KindNormal]
+	silent := fl.open[at]
+	t.Outcomes[statemachine.Succeeded], t.Outcomes[statemachine.TimedOut] = sent-silent, silent
+	t.Bad, t.BadPayers = silent, silent
+	s.out.Items = append(s.out.Items, c)
+	s.out.Revision = s.under[at]
+}
+
+// advance empties the seconds since the last.
+func (fl *flight) advance(now int64) {
+	for second := max(fl.last+1, now-openSeconds+1); second <= now; second++ {
+		fl.sent[second%openSeconds], fl.open[second%openSeconds] = 0, 0
+	}
+	fl.last = now
+}
+
+// answer takes results off the oldest attempts of their age.
+func (fl *flight) answer(now int64, ages *[NumAgeBuckets]uint32) {
+	youngest := int64(0)
+	for bucket, n := range ages {
+		oldest := int64(openSeconds - 2)
+		if bucket < len(AgeBounds) {
+			oldest = min(oldest, int64(AgeBounds[bucket]))
+		}
+		// A decision just after a full second may have been counted in the second before.
+		for age := oldest + 1; n > 0 && age >= youngest; age-- {
+			took := min(n, fl.open[(now-age)%openSeconds])
+			fl.open[(now-age)%openSeconds] -= took
+			n -= took
+		}
+		youngest = oldest + 1
+	}
+}
+
+// learn takes the ages of a channel's answers.
+func (s *Silence) learn(c *ItemCounts) {
+	if c.Ages == [NumAgeBuckets]uint32{} || c.Totals[statemachine.TimedOut] > 0 {
+		return // silence that was given up says when it was given up
+	}
+	l := s.delays[c.Item.Channel]
+	if l == nil {
+		l = &lateness{}
+		s.delays[c.Item.Channel] = l
+	}
+	for b, n := range c.Ages {
+		l.ages[b] += float64(n)
+		l.total += float64(n)
+	}
+	const most = 20_000
+	if l.total > most {
+		for b := range l.ages {
+			l.ages[b] /= 2
+		}
+		l.total /= 2
+	}
+}
+
+// limit is the age in seconds from which on an attempt of a channel hangs.
+func (s *Silence) limit(channel string, p *statemachine.Policy) int64 {
+	const enough, unknown = 200, 12 // results; seconds
+	least, most := seconds(p.HangAfterMin), int64(openSeconds-4)
+	l := s.delays[channel]
+	if l == nil || l.total < enough {
+		return min(most, max(least, unknown))
+	}
+	seen := 0.0
+	for b, bound := range AgeBounds {
+		if seen += l.ages[b]; seen >= 0.999*l.total {
+			return min(most, max(least, slowAges*int64(bound)))
+		}
+	}
+	return most
+}

@@ -1,0 +1,221 @@
+package monitor
+
+import (
+	"math"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+const (
+	designs       = 4             // failure rates that a track tests for at once
+	designRatio   = 1.3           // a design rate closer to the normal one tells nothing
+	leastDesign   = 0.06          // the lowest design rate
+	thresholdMin  = 7             // log of the statistic that an alarm takes at least
+	coolThreshold = 1.5           // a CUSUM grows to so many thresholds, or it would take thousands of successes to drain
+	suspectPart   = 0.5           // part of the threshold at which an item is suspected
+	leadPart      = 0.6           // part of the threshold that the CUSUM must reach beside an alarm
+	learnPart     = 0.6           // and from which on nothing is learned
+	secondsADay   = 86_400        // seconds
+	leastADay     = 100           // seconds with results a day that the budget counts at least
+	memory        = 10 * 60       // seconds over which the traffic is averaged
+	staleAfter    = 30 * 60       // seconds after which evidence weighs half
+	budgetScale   = 100           // false-alarm budget in days of a channel with one result a second
+	budgetLeast   = 30            // days
+	budgetMost    = 1000          // days
+	budgetPart    = 10            // a channel's other items get so many times its budget
+	probationRisk = math.Ln10 * 2 // log of the inverse risk of a false alarm during a probation: 1 %
+)
+
+// designRates are the failure rates tested for, besides three times the normal one.
+var designRates = [designs - 1]float64{0.2, 0.5, 0.98} //nolint:gochecknoglobals // read-only table
+
+// track is the sequential test of one item. For each design rate q it keeps the Shiryaev-Roberts statistic
+// R ← (R + 1)·Λ and the CUSUM W ← max(0, W + ln Λ), where Λ is the likelihood ratio of a closed second with n results, f of
+// them bad: (q/p)^f · ((1−q)/(1−p))^(n−f), p the upper end of the normal rate. ΣR/designs minus the number of seconds is a
+// martingale at p and a supermartingale below, so the mean number of seconds with results between two false alarms is at
+// least e^threshold (Pollak 1985; Shin, Ramdas, Rinaldo, e-detectors). W tells since when the item fails, and which design
+// leads.
+type track struct {
+	base    baseline
+	prior   float64 // rate of the wider item
+	normal  float64
+	bad, ok [designs]float64 // ln q/p, ln (1−q)/(1−p); zero for a design that is not used
+	sr, w   [designs]float64
+	since   [designs]int64 // second in which W last left zero
+	last    int64          // second of the newest results
+	crossed int64          // second in which the running alarm began, 0 = none
+
+	threshold float64 // log of the statistic that is an alarm
+	limit     float64 // the same for the sum of sr
+	most      float64 // greatest value of an sr
+	traffic   traffic
+}
+
+// traffic averages an item's results over ten minutes.
+type traffic struct {
+	results, active, seconds float64
+	rate                     float64 // results a second at the end of the last minute
+}
+
+func newTrack() track {
+	t := track{}
+	t.aim(math.Log(secondsADay * budgetLeast))
+	t.tune(priorRate)
+	return t
+}
+
+// aim sets the threshold.
+func (t *track) aim(threshold float64) {
+	t.threshold, t.limit, t.most = threshold, designs*math.Exp(threshold), math.Exp(coolThreshold*threshold)
+}
+
+// alarms reports whether the statistic is over the threshold.
+func (t *track) alarms() bool { return t.sr[0]+t.sr[1]+t.sr[2]+t.sr[3] >= t.limit }
+
+// tune computes the weights of a result anew.
+func (t *track) tune(prior float64) {
+	t.prior = prior
+	t.normal = t.base.normal(prior)
+	for i, q := range designsFor(t.normal) {
+		if q == 0 {
+			t.bad[i], t.ok[i], t.w[i], t.sr[i] = 0, 0, 0, 0
+			continue
+		}
+		t.bad[i], t.ok[i] = math.Log(q/t.normal), math.Log((1-q)/(1-t.normal))
+	}
+}
+
+// observe takes the results of one closed second.
+func (t *track) observe(second int64, n, bad float64) {
+	t.base.add(n, bad)
+	t.traffic.results += n
+	t.traffic.active++
+	t.last = second
+	most := coolThreshold * t.threshold
+	for i := range designs {
+		if t.bad[i] == 0 {
+			continue
+		}
+		llr := bad*t.bad[i] + (n-bad)*t.ok[i]
+		if t.w[i] == 0 {
+			t.since[i] = second
+		}
+		t.w[i] = min(most, max(0, t.w[i]+llr))
+		t.sr[i] = min(t.most, (t.sr[i]+1)*math.Exp(min(llr, most)))
+	}
+}
+
+// roll ends a minute: learn, forget a little, and set the threshold by the traffic.
+func (t *track) roll(now int64, prior float64, budgetDays float64) {
+	const fade = 60.0 / memory
+	t.base.roll(now, prior, t.suspicion() >= learnPart)
+	t.tune(prior)
+	t.traffic.seconds += 60
+	day := secondsADay * min(1, t.traffic.active/t.traffic.seconds)
+	t.aim(max(thresholdMin, math.Log(max(leastADay, day)*budgetDays)))
+	t.traffic.rate = t.traffic.results / t.traffic.seconds
+	keep := 1 - fade
+	t.traffic.results *= keep
+	t.traffic.active *= keep
+	t.traffic.seconds *= keep
+	half := math.Exp2(-60.0 / max(staleAfter, 20/max(t.perSecond(), 1e-6)))
+	for i := range designs {
+		t.sr[i] *= half
+		t.w[i] *= half
+	}
+}
+
+// perSecond is the results a second of the last ten minutes.
+func (t *track) perSecond() float64 {
+	if t.traffic.seconds == 0 {
+		return t.traffic.results / 60 // its first minute
+	}
+	return t.traffic.rate
+}
+
+// budget is the days between false alarms of a channel with so many results a second. A false cut costs payments in
+// proportion to the traffic, a late one costs the same number at any; so the busier, the stricter.
+func budget(p *statemachine.Policy, perSecond float64) float64 {
+	if p.FalseAlarmDays > 0 {
+		return p.FalseAlarmDays
+	}
+	return min(budgetMost, max(budgetLeast, budgetScale*perSecond*perSecond))
+}
+
+// statistic is the log of the mean Shiryaev-Roberts statistic of the designs.
+func (t *track) statistic() float64 {
+	sum := 0.0
+	for _, r := range t.sr {
+		sum += r
+	}
+	if sum <= 0 {
+		return 0
+	}
+	return math.Log(sum / designs)
+}
+
+// suspicion is the greatest CUSUM in parts of the threshold.
+func (t *track) suspicion() float64 {
+	return max(t.w[0], t.w[1], t.w[2], t.w[3]) / t.threshold
+}
+
+// leads reports whether the CUSUM supports an alarm: it is what stored evidence can be checked against.
+func (t *track) leads(threshold float64) bool {
+	return max(t.w[0], t.w[1], t.w[2], t.w[3]) >= leadPart*threshold
+}
+
+// explained is the greatest log likelihood ratio of results over the designs.
+func (t *track) explained(n, bad float64) float64 { return explained(n, bad, t.normal) }
+
+func explained(n, bad, normal float64) float64 {
+	best := 0.0
+	for _, q := range designsFor(normal) {
+		if q > 0 {
+			best = max(best, bad*math.Log(q/normal)+(n-bad)*math.Log((1-q)/(1-normal)))
+		}
+	}
+	return best
+}
+
+// designsFor are the rates tested for against a normal one, 0 where one is too close to it.
+func designsFor(normal float64) [designs]float64 {
+	rates := [designs]float64{min(max(3*normal, leastDesign), designRates[designs-2]), designRates[0], designRates[1], designRates[2]}
+	for i, q := range rates {
+		if q < designRatio*normal {
+			rates[i] = 0
+		}
+	}
+	return rates
+}
+
+// began is the second in which the leading design left zero: where the fault most likely began. 0 without suspicion.
+func (t *track) began() int64 {
+	lead := 0
+	for i := range designs {
+		if t.w[i] > t.w[lead] {
+			lead = i
+		}
+	}
+	if t.w[lead] == 0 {
+		return 0
+	}
+	return t.since[lead]
+}
+
+// reset forgets the evidence, and the minutes that are not believed yet: what they showed was dealt with, or was not the
+// item's fault.
+func (t *track) reset() {
+	t.sr, t.w, t.since, t.crossed = [designs]float64{}, [designs]float64{}, [designs]int64{}, 0
+	t.base.drop()
+}
+
+// ratio is the log likelihood ratio of results at a failure rate of q, or 1.5 times the normal one if that is more, against
+// the normal one.
+func (t *track) ratio(n, bad, q float64) float64 {
+	return logRatio(n, bad, q, t.normal)
+}
+
+func logRatio(n, bad, q, p float64) float64 {
+	q = min(0.99, max(q, 1.5*p))
+	return bad*math.Log(q/p) + (n-bad)*math.Log((1-q)/(1-p))
+}
