@@ -10,7 +10,7 @@ import (
 
 func realMix(t *testing.T) []Mix {
 	t.Helper()
-	f, err := os.Open("../demo/upi-remitter-banks.csv")
+	f, err := os.Open("upi-remitter-banks.csv")
 	if err != nil {
 		t.Fatal(err)
 	}

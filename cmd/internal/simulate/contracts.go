@@ -112,15 +112,22 @@ func newCell(st *Stream, stream int, ch *configv1.Channel, account string) cell 
 }
 
 func (k *contracts) routed(st *Stream, channel string) bool {
-	for _, r := range k.routes {
-		if r.GetMethod() != st.Instrument.Method || r.GetBusinessType() != configv1.BusinessType(st.Business) ||
-			len(r.GetMerchants()) > 0 && !slices.Contains(r.GetMerchants(), st.Merchant) ||
-			len(r.GetUserTiers()) > 0 && !slices.Contains(r.GetUserTiers(), st.Tier) {
-			continue
-		}
+	if r := k.routeOf(st); r != nil {
 		return slices.ContainsFunc(r.GetMembers(), func(m *configv1.RouteMember) bool { return m.GetChannel() == channel })
 	}
 	return false
+}
+
+// routeOf returns the route that a stream takes, nil if there is none.
+func (k *contracts) routeOf(st *Stream) *configv1.Route {
+	for _, r := range k.routes {
+		if r.GetMethod() == st.Instrument.Method && r.GetBusinessType() == configv1.BusinessType(st.Business) &&
+			(len(r.GetMerchants()) == 0 || slices.Contains(r.GetMerchants(), st.Merchant)) &&
+			(len(r.GetUserTiers()) == 0 || slices.Contains(r.GetUserTiers(), st.Tier)) {
+			return r
+		}
+	}
+	return nil
 }
 
 // instruments lists every instrument of a channel.

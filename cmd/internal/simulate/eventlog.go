@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
-// eventLog writes one JSON object a line and keeps the first error.
+// eventLog writes one JSON object a line and keeps the first error; without a writer it does nothing.
 type eventLog struct {
 	out   *bufio.Writer
 	enc   *json.Encoder
@@ -19,20 +19,26 @@ type eventLog struct {
 }
 
 func newLog(w io.Writer, start time.Time) *eventLog {
+	if w == nil {
+		return &eventLog{start: start}
+	}
 	out := bufio.NewWriterSize(w, 1<<16)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	return &eventLog{out: out, enc: enc, start: start}
 }
 
+// on reports whether anybody reads the log.
+func (l *eventLog) on() bool { return l.enc != nil }
+
 func (l *eventLog) write(line any) {
-	if l.err == nil {
+	if l.err == nil && l.on() {
 		l.err = l.enc.Encode(line)
 	}
 }
 
 func (l *eventLog) close() error {
-	if l.err != nil {
+	if l.err != nil || !l.on() {
 		return l.err
 	}
 	return l.out.Flush()
@@ -85,6 +91,9 @@ type transitionJSON struct {
 
 // transition writes one state before and after: what routers obey, orders included.
 func (l *eventLog) transition(at time.Duration, e *monitor.JournalEntry, m *monitor.Move) {
+	if !l.on() {
+		return
+	}
 	from, _ := m.Before.Effective()
 	to, share := m.After.Effective()
 	line := transitionJSON{
@@ -123,6 +132,9 @@ type alertJSON struct {
 }
 
 func (l *eventLog) alert(at time.Duration, a *statemachine.Alert) {
+	if !l.on() {
+		return
+	}
 	line := alertJSON{Event: "alert", T: at.Seconds(), Kind: a.Kind, Severity: a.Severity.String(), Message: a.Message}
 	if a.Scope != (statemachine.Scope{}) {
 		s := newScope(a.Scope)

@@ -23,6 +23,10 @@ type judge struct {
 	oracle float64
 	angry  uint64 // successes of payer bursts, which the oracle leaves out
 	fate   fate
+
+	detail  Detail
+	entries map[statemachine.Scope][]time.Duration // of the last ten minutes
+	oracles *payment                               // the payment whose first try is held against the oracle's
 }
 
 // closedScope is a scope that is not healthy, with what the world counted for its present step.
@@ -73,7 +77,11 @@ func (j *judge) decided(p *payment, at time.Duration, way *cell, kind statemachi
 		return
 	}
 	if len(p.tried) == 0 && !p.abandon && p.angry == nil {
-		j.affected(p, at, first)
+		j.affected(p, at, first, way)
+		j.oracleTries(p, at, first, would)
+		if way == nil {
+			j.detail.ExcessFailed++
+		}
 	}
 	if len(j.closed) == 0 {
 		return
@@ -85,6 +93,24 @@ func (j *judge) decided(p *payment, at time.Duration, way *cell, kind statemachi
 		}
 	}
 	j.gate(p, way, kind, would)
+}
+
+// oracleTries counts the failure that the oracle's try of a payment would be, and marks the payment for its own.
+func (j *judge) oracleTries(p *payment, at time.Duration, first *cell, would []offer) {
+	w := where{at: at, gateway: p.gateway, replica: p.replica}
+	j.fates.meet(first, w, "", &j.fate)
+	for i := 1; i < len(would) && j.fate.unwell; i++ {
+		if c := j.p.cell(p.stream, would[i].channel, would[i].account); c != nil {
+			j.fates.meet(c, w, "", &j.fate)
+		}
+	}
+	if j.fate.unwell { // nobody is well: there is nothing better than the first
+		j.fates.meet(first, w, "", &j.fate)
+	}
+	if outcome, _ := j.fate.pick(j.rnd.of(forAttempt, natural(p.stream), p.number<<8).Float64()); isBad(outcome) {
+		j.detail.ExcessFailed--
+	}
+	j.oracles = p
 }
 
 // gate counts would-be and sent payments of closed scopes as routers do: each candidate before the chosen one was
@@ -145,9 +171,22 @@ func (j *judge) attempted(p *payment, at time.Duration, way *cell, t *tried) {
 	if t.kind == statemachine.KindProbe && isBad(t.outcome) {
 		j.sum.ProbesFailed++
 	}
+	bad := isBad(t.outcome)
+	if j.oracles == p {
+		j.oracles = nil
+		if bad {
+			j.detail.ExcessFailed++
+		}
+	}
 	for _, l := range j.labels {
-		if l.cells[way.id] && at >= l.from && l.detected < 0 && at < l.to {
+		if !l.cells[way.id] || !l.active(at) {
+			continue
+		}
+		if l.detected < 0 {
 			l.attempts++
+		}
+		if bad && l.disabled[way.id] && t.kind != statemachine.KindProbe && p.angry == nil {
+			l.early++
 		}
 	}
 }
@@ -156,7 +195,8 @@ func (j *judge) attempted(p *payment, at time.Duration, way *cell, t *tried) {
 func (j *judge) moved(e *monitor.JournalEntry, m *monitor.Move, at time.Duration) {
 	j.settle(at)
 	if cut(e, m) {
-		j.rule(m, at)
+		v, l := j.rule(m, at)
+		j.note(e, m, at, v, l)
 		if m.After.Incident == "" {
 			j.violated("%s cut without an incident", m.After.Scope)
 		}
@@ -229,43 +269,67 @@ func causeOf(e *monitor.JournalEntry, m *monitor.Move) statemachine.Cause {
 	return e.Cause
 }
 
-// rule judges one cut: right inside a label, over if it touches more, false otherwise.
-func (j *judge) rule(m *monitor.Move, at time.Duration) {
+// rule judges one cut: right inside a label, over if it touches more, false otherwise. It returns the label as well, nil
+// if it is false.
+func (j *judge) rule(m *monitor.Move, at time.Duration) (Verdict, *label) {
 	j.sum.Cuts++
-	over := false
+	var over *label
 	for _, l := range j.labels {
-		inside, touches := l.covers(j.p.cells, m.After.Scope)
-		if !touches || !l.lasts(at) || l.never {
+		if !l.lasts(at) || l.never {
 			continue
 		}
+		inside, touches := l.covers(j.p.cells, m.After.Scope)
 		if inside {
-			if l.detected < 0 {
-				l.detected = at
-			}
-			return
+			l.found(j.p.cells, m, at)
+			return Right, l
 		}
-		over = true
+		if touches {
+			over = l
+		}
 	}
-	if over {
+	if over != nil {
 		j.sum.OverCuts++
-		return
+		return Over, over
 	}
 	j.sum.FalseCuts++
+	return False, nil
+}
+
+// found takes a right cut.
+func (l *label) found(cells []cell, m *monitor.Move, at time.Duration) {
+	if l.detected < 0 {
+		l.detected = at
+	}
+	if at >= l.to { // its results came after its end
+		l.held, l.settled, l.recovered = true, true, -1
+	}
+	if to, _ := m.After.Effective(); to != statemachine.Disabled {
+		return
+	}
+	for i := range cells {
+		if l.cells[i] && slices.Contains(cells[i].scopes, m.After.Scope) {
+			l.disabled[i] = true
+		}
+	}
 }
 
 // settle notes labels whose scopes are well again after the fault.
 func (j *judge) settle(at time.Duration) {
 	for _, l := range j.labels {
-		if at < l.to || l.recovered >= 0 || j.holds(l) {
+		if at < l.to || l.recovered >= 0 {
 			continue
 		}
-		l.recovered = at
+		holds := j.holds(l)
 		if !l.settled {
-			l.recovered = l.to
+			l.settled, l.held = true, holds
+			if !holds {
+				l.recovered = l.to
+			}
+			continue
 		}
-	}
-	for _, l := range j.labels {
-		l.settled = l.settled || at >= l.to
+		if !holds {
+			l.recovered = at
+		}
 	}
 }
 

@@ -19,8 +19,15 @@ type label struct {
 	detected  time.Duration // -1 = not
 	recovered time.Duration // -1 = not
 	settled   bool          // the end of the fault was seen
+	held      bool          // then, or by a right cut after it, traffic was kept off
 	attempts  uint64
 	evidence  []float64 // log-likelihood ratio of each affected payment, for the clairvoyant
+	daily     float64   // payments a day that prefer these ways
+	samples   int       // affected payments before the first right cut
+	moved     int       // affected payments moved after it
+	saved     int       // of these, would have failed
+	disabled  []bool    // ways under a scope that was disabled rightly, by cell
+	early     int       // attempts that failed on them
 }
 
 // newLabels collects the labels of a scenario, in the order they appear.
@@ -35,7 +42,8 @@ func newLabels(p *Prepared) []*label {
 		if at < 0 {
 			at = len(out)
 			out = append(out, &label{
-				name: t.Incident, from: t.From, to: t.To, cells: make([]bool, len(p.cells)), detected: -1, recovered: -1,
+				name: t.Incident, from: t.From, to: t.To, cells: make([]bool, len(p.cells)), disabled: make([]bool, len(p.cells)),
+				detected: -1, recovered: -1,
 			})
 		}
 		l := out[at]
@@ -46,6 +54,9 @@ func newLabels(p *Prepared) []*label {
 		for i := range p.cells {
 			l.cells[i] = l.cells[i] || sel.matchesCell(&p.Scenario.Traffic[p.cells[i].stream], &p.cells[i])
 		}
+	}
+	for _, l := range out {
+		l.setDaily(p)
 	}
 	return out
 }

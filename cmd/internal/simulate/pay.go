@@ -100,11 +100,12 @@ func (w *world) attempt(p *payment, way *cell, o offer) {
 	u := rng.Float64()
 	lost, twice := rng.Float64() < w.s.Reports.Lost, rng.Float64() < w.s.Reports.Duplicate
 	w.fates.meet(way, where{at: w.at, gateway: p.gateway, replica: p.replica}, "", &w.fate)
-	latency := w.fate.latency.draw(rng.NormFloat64())
+	z := rng.NormFloat64()
 	outcome, code := w.fate.pick(u)
 	if p.angry != nil && w.s.Truth[p.angry.index].Selector.matchesCell(&w.s.Traffic[p.stream], way) {
 		outcome, code = statemachine.ChannelFailed, nil
 	}
+	latency := w.fate.latencyOf(outcome).draw(z)
 	t := tried{channel: o.channel, account: o.account, attempt: o.attempt, outcome: outcome, kind: o.kind}
 	money := outcome.Money()
 	if code != nil {

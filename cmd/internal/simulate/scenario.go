@@ -55,16 +55,17 @@ const (
 	ShapeBursts             // Factor for Length at the end of each Every
 	ShapeRamp               // linear from 1 to Factor over the run
 	ShapeWindow             // 1 between From and To, 0 outside
+	ShapeDay                // diurnal times bursts
 )
 
 // Shape is how the rate of a stream changes over the run.
 type Shape struct {
 	Kind      ShapeKind
-	Amplitude float64       // diurnal, 0..1
-	Peak      time.Duration // diurnal: time of day
-	Every     time.Duration // bursts
-	Length    time.Duration // bursts
-	Factor    float64       // bursts, ramp
+	Amplitude float64       // diurnal and day, 0..1
+	Peak      time.Duration // diurnal and day: time of day
+	Every     time.Duration // bursts and day
+	Length    time.Duration // bursts and day
+	Factor    float64       // bursts, day, ramp
 	From, To  time.Duration // window
 	Also      []Shape       // further shapes; the rate is multiplied by each
 }
@@ -141,8 +142,9 @@ type Truth struct {
 	Otherwise   statemachine.Outcome // for Success and Factor
 	Reason      string               // of bad results
 	Latency     *Spread
-	Incident    string // label: automation should cut this scope, and only it
-	CommonMode  bool   // ours: nothing may be cut
+	Takes       *[statemachine.NumOutcomes]Spread // latency by outcome, with Latency; zero = Latency
+	Incident    string                            // label: automation should cut this scope, and only it
+	CommonMode  bool                              // ours: nothing may be cut
 	Burst       *Burst
 	Pending     *Pending // attempts whose final result comes later
 
@@ -223,4 +225,11 @@ type Fault struct {
 	Step     time.Duration
 
 	at Position
+}
+
+// Index numbers the entries of the truth: whoever makes a scenario in code calls it once, at the end.
+func (s *Scenario) Index() {
+	for i := range s.Truth {
+		s.Truth[i].index = i
+	}
 }

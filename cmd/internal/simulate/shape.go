@@ -17,6 +17,12 @@ func (s Shape) at(t time.Duration, start time.Time, run time.Duration) float64 {
 // alone is the factor without the further shapes.
 func (s Shape) alone(t time.Duration, start time.Time, run time.Duration) float64 {
 	switch s.Kind {
+	case ShapeDay:
+		x := Shape{Kind: ShapeDiurnal, Amplitude: s.Amplitude, Peak: s.Peak}.at(t, start, run)
+		if t%s.Every >= s.Every-s.Length {
+			x *= s.Factor
+		}
+		return x
 	case ShapeDiurnal:
 		day := start.Sub(start.Truncate(24*time.Hour)) + t - s.Peak
 		return 1 + s.Amplitude*math.Cos(2*math.Pi*day.Hours()/24)
@@ -51,6 +57,8 @@ func (s Shape) begins() time.Duration {
 func (s Shape) most() float64 {
 	most := 1.0
 	switch s.Kind {
+	case ShapeDay:
+		most = (1 + s.Amplitude) * max(1, s.Factor)
 	case ShapeDiurnal:
 		most = 1 + s.Amplitude
 	case ShapeBursts, ShapeRamp:

@@ -25,6 +25,7 @@ type Summary struct {
 	Cuts       int      `json:"-"` // every cut and degradation by automation
 	Alerts     []string `json:"-"` // kinds of alerts, in order
 	Violations []string `json:"-"` // of invariants that the run itself checks
+	Detail     *Detail  `json:"-"` // every cut and every label
 }
 
 // Incident is what became of one label. Times are seconds; nil = did not happen.
@@ -50,7 +51,10 @@ func (j *judge) summary() *Summary {
 	s.OracleSucceeded = round(j.oracle)
 	s.ExcessFailed = round(j.oracle - float64(s.Succeeded-j.angry))
 	s.Incidents, s.OtherIncidents = []Incident{}, []Incident{}
+	s.Detail = &j.detail
 	for _, l := range j.labels {
+		f := l.finding(run)
+		j.detail.Findings = append(j.detail.Findings, f)
 		in := Incident{Label: l.name}
 		if l.detected >= 0 {
 			in.DetectedAfter, in.AttemptsUntilCut = after(l.detected, l.from), &l.attempts
@@ -58,7 +62,7 @@ func (j *judge) summary() *Summary {
 				in.RecoveredAfter = after(l.recovered, l.to)
 			}
 		}
-		if !l.never && l.detectable(run) {
+		if f.Detectable {
 			s.Incidents = append(s.Incidents, in)
 		} else {
 			s.OtherIncidents = append(s.OtherIncidents, in)

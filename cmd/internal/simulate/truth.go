@@ -13,7 +13,8 @@ type fate struct {
 	p       [statemachine.NumOutcomes]float64
 	codes   []codeOf // raw codes behind the outcomes, if the truth speaks in raw codes
 	latency Spread
-	pending *Pending // nil = results are final at once
+	takes   *[statemachine.NumOutcomes]Spread // latency by outcome, zero = latency
+	pending *Pending                          // nil = results are final at once
 	reason  string
 	unwell  bool // a labelled or common-mode entry applies
 }
@@ -113,7 +114,7 @@ func (f *fates) meet(c *cell, w where, without string, out *fate) {
 // add takes the next entry below; true means that no further entry can say anything.
 func (l *layers) add(t *Truth, index int32, out *fate) bool {
 	if t.Latency != nil && !l.latency {
-		out.latency, l.latency = *t.Latency, true
+		out.latency, out.takes, l.latency = *t.Latency, t.Takes, true
 	}
 	if t.Pending != nil && !l.pending {
 		out.pending, l.pending = t.Pending, true
@@ -219,6 +220,14 @@ func isBad(o statemachine.Outcome) bool {
 	case statemachine.HealthNone, statemachine.HealthGood:
 	}
 	return false
+}
+
+// latencyOf is how long an attempt with this outcome takes.
+func (f *fate) latencyOf(o statemachine.Outcome) *Spread {
+	if f.takes != nil && f.takes[o].P50 > 0 {
+		return &f.takes[o]
+	}
+	return &f.latency
 }
 
 // bad is the probability of a failure.

@@ -97,7 +97,7 @@ func (w *world) run(ctx context.Context) error {
 		if err := w.tick(ctx); err != nil {
 			return err
 		}
-		if s > 0 && (s%60 == 0 || s == seconds) {
+		if w.log.on() && s > 0 && (s%60 == 0 || s == seconds) {
 			w.judge.minute(w.log, w.at)
 		}
 	}
