@@ -100,7 +100,7 @@ func New(cfg Config) *Node {
 	}
 	n := &Node{
 		cfg: cfg, gates: map[statemachine.Scope]gateTotal{}, router: routing.NewRouter(), counters: monitor.NewCounters(monitor.CountersOptions{Claims: cfg.Claims != nil}),
-		control: monitor.NewControl(cfg.Ledger, cfg.Replica), pipeline: monitor.NewPipeline(monitor.NewWindows()),
+		control: monitor.NewControl(cfg.Ledger, cfg.Replica), pipeline: monitor.NewPipeline(),
 	}
 	n.ingest = server.NewIngest(n.router, n.counters)
 	n.publisher = monitor.NewPublisher(cfg.Exchange, cfg.Claims, n.counters)
