@@ -82,9 +82,10 @@ func happened(t *testing.T, from statemachine.State, v statemachine.Verdict, p s
 				ToSharePpm: uint32(share), Cause: configv1.Cause_CAUSE_AUTOMATION, Reason: e.Reason, Evidence: statepb.FromEvidence(e.Evidence),
 				IncidentKind: statepb.FromKind(to.Kind), Status: r.GetStatus(),
 			})
+		case statemachine.IncidentChanged, statemachine.IncidentClosed, statemachine.Raised:
 		}
 	}
-	if r.Incident == nil {
+	if r.GetIncident() == nil {
 		t.Fatal("the state machine opened no incident")
 	}
 	return r

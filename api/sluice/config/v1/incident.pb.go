@@ -94,7 +94,9 @@ type Incident struct {
 	OpenTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=open_time,json=openTime,proto3" json:"open_time,omitempty"`
 	// When it was over; absent while open.
 	CloseTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=close_time,json=closeTime,proto3" json:"close_time,omitempty"`
-	// Why automation did not act, for OBSERVED and REFUSED.
+	// Why automation did not act, for OBSERVED and REFUSED: `not closed (NAME):
+	// what was seen; what NAME said`, where NAME is that of the guard, or
+	// LEVEL_OBSERVE, HOLD or ON_NOW.
 	Answer string `protobuf:"bytes,7,opt,name=answer,proto3" json:"answer,omitempty"`
 	// What the detection rests on.
 	Evidence *Evidence `protobuf:"bytes,8,opt,name=evidence,proto3" json:"evidence,omitempty"`
@@ -203,7 +205,11 @@ type Evidence struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The detector that spoke: `windows`, `sequential`.
 	Detector string `protobuf:"bytes,1,opt,name=detector,proto3" json:"detector,omitempty"`
-	// Which rule of it, e.g. `rate`, `count-and-ratio`.
+	// Which rule of it. Of `windows`: `rate`, `mild`, `count-and-ratio`, `step`,
+	// `recovered`. Of `sequential`: `failing`; `part`, which carries the failures of
+	// a wider scope that alarmed; `hanging`, attempts that nobody answered; `mild`;
+	// `probe-test` and `step-test`, the ends of the tests on the way back;
+	// `recovered`.
 	Rule string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
 	// The scope counted.
 	Scope *Scope `protobuf:"bytes,3,opt,name=scope,proto3" json:"scope,omitempty"`
@@ -211,19 +217,23 @@ type Evidence struct {
 	FromSecond int64 `protobuf:"varint,4,opt,name=from_second,json=fromSecond,proto3" json:"from_second,omitempty"`
 	// Last closed second counted, Unix seconds.
 	ToSecond int64 `protobuf:"varint,5,opt,name=to_second,json=toSecond,proto3" json:"to_second,omitempty"`
-	// Results with a meaning for health.
+	// Results with a meaning for health. For `hanging`: attempts sent that are old
+	// enough to have an answer.
 	Answered float64 `protobuf:"fixed64,6,opt,name=answered,proto3" json:"answered,omitempty"`
-	// Bad results among them, of distinct payers; unmapped codes count half.
+	// Bad results among them, of distinct payers; unmapped codes count half. For
+	// `hanging`: attempts among them without an answer.
 	Bad float64 `protobuf:"fixed64,7,opt,name=bad,proto3" json:"bad,omitempty"`
 	// bad ÷ answered, 0 to 1.
 	Rate float64 `protobuf:"fixed64,8,opt,name=rate,proto3" json:"rate,omitempty"`
 	// Lower 99 % confidence bound of the failure rate (Wilson), 0 to 1.
 	Lower float64 `protobuf:"fixed64,9,opt,name=lower,proto3" json:"lower,omitempty"`
-	// Failure rate taken as normal, 0 to 1.
+	// Failure rate taken as normal, 0 to 1. Of `sequential` the most that is normal
+	// for this scope, as it learned.
 	Baseline float64 `protobuf:"fixed64,10,opt,name=baseline,proto3" json:"baseline,omitempty"`
-	// The detector's statistic.
+	// The detector's statistic. Of `sequential` the evidence: a logarithm of odds.
 	Statistic float64 `protobuf:"fixed64,11,opt,name=statistic,proto3" json:"statistic,omitempty"`
-	// What the statistic had to reach.
+	// What the statistic had to reach. Of `sequential` what the budget of false
+	// alarms asks for.
 	Threshold float64 `protobuf:"fixed64,12,opt,name=threshold,proto3" json:"threshold,omitempty"`
 	// Least `answered` that the rule asks for.
 	MinSamples float64 `protobuf:"fixed64,13,opt,name=min_samples,json=minSamples,proto3" json:"min_samples,omitempty"`
@@ -240,7 +250,10 @@ type Evidence struct {
 	// The scopes that localisation looked at.
 	Considered []*ConsideredScope `protobuf:"bytes,19,rep,name=considered,proto3" json:"considered,omitempty"`
 	// One sentence that a person understands.
-	Explanation   string `protobuf:"bytes,20,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	Explanation string `protobuf:"bytes,20,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	// Failure rate it was tested against, 0 to 1: a sequential test weighs it
+	// against the baseline. 0 = not such a test.
+	Fault         float64 `protobuf:"fixed64,21,opt,name=fault,proto3" json:"fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -413,6 +426,13 @@ func (x *Evidence) GetExplanation() string {
 		return x.Explanation
 	}
 	return ""
+}
+
+func (x *Evidence) GetFault() float64 {
+	if x != nil {
+		return x.Fault
+	}
+	return 0
 }
 
 // OutcomeCount is how often an outcome was reported.
@@ -706,7 +726,7 @@ const file_sluice_config_v1_incident_proto_rawDesc = "" +
 	"close_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tcloseTime\x12\x16\n" +
 	"\x06answer\x18\a \x01(\tR\x06answer\x126\n" +
 	"\bevidence\x18\b \x01(\v2\x1a.sluice.config.v1.EvidenceR\bevidence\x12\x12\n" +
-	"\x04note\x18\t \x01(\tR\x04note\"\xaa\x05\n" +
+	"\x04note\x18\t \x01(\tR\x04note\"\xc0\x05\n" +
 	"\bEvidence\x12\x1a\n" +
 	"\bdetector\x18\x01 \x01(\tR\bdetector\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12-\n" +
@@ -732,7 +752,8 @@ const file_sluice_config_v1_incident_proto_rawDesc = "" +
 	"\n" +
 	"considered\x18\x13 \x03(\v2!.sluice.config.v1.ConsideredScopeR\n" +
 	"considered\x12 \n" +
-	"\vexplanation\x18\x14 \x01(\tR\vexplanation\"Y\n" +
+	"\vexplanation\x18\x14 \x01(\tR\vexplanation\x12\x14\n" +
+	"\x05fault\x18\x15 \x01(\x01R\x05fault\"Y\n" +
 	"\fOutcomeCount\x123\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x19.sluice.config.v1.OutcomeR\aoutcome\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\";\n" +
