@@ -63,6 +63,9 @@ func rateLine(e *configv1.Evidence) string {
 	case e.GetBaseline() <= 0:
 	case e.GetDetector() == sequential:
 		line += "; normal here is at most " + fraction(e.GetBaseline())
+		if e.GetFault() > 0 {
+			line += ", and it was weighed against a fault of " + fraction(e.GetFault())
+		}
 	default:
 		line += "; normal is " + fraction(e.GetBaseline())
 	}

@@ -183,6 +183,13 @@ func TestRuleLine(t *testing.T) {
 	}
 }
 
+func TestRateLine(t *testing.T) {
+	probes := &configv1.Evidence{Detector: "sequential", Rule: ruleProbes, Answered: 6, Bad: 0, Baseline: 0.012, Fault: 0.93}
+	if got, want := rateLine(probes), "That is 0 % failing; normal here is at most 1.2 %, and it was weighed against a fault of 93 %"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestPolicyText(t *testing.T) {
 	days := 100.0
 	for want, p := range map[string]*configv1.Policy{
