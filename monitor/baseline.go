@@ -5,16 +5,26 @@ import "math"
 const (
 	learnedCap   = 50_000 // results a baseline remembers: older ones fade
 	priorResults = 200    // results that the wider item's rate counts for, beside an item's own
-	priorRate    = 0.02   // failure rate of a channel that nobody has seen yet
 	coldResults  = 300    // results below which an item is cold
-	coldRate     = 0.05   // a cold item's failures are taken for normal at least up to this rate
 	normalFloor  = 0.005  // no item is taken to be better than this
-	normalCeil   = 0.3    // and none to be worse: a fault that creeps in must not become normal
 	upperErrors  = 1.64   // standard errors above the estimate: one-sided 95 %
 	upperSpread  = 2      // standard deviations of a wandering rate above its mean
 	spreadMemory = 300    // minutes after which the measure of wandering has faded to 1/e
 	riseAnHour   = 1.2    // factor by which a learned rate may grow in an hour
 	riseResults  = 5000   // results from which on this is enforced: fewer move by chance
+)
+
+// expectation is what a stream of results may be before it was seen.
+type expectation struct {
+	prior float64 // failure rate of a channel that nobody has seen yet
+	cold  float64 // a cold item's failures are taken for normal at least up to this rate
+	ceil  float64 // and nothing beyond this: a fault that creeps in must not become normal
+}
+
+// Results fail rarely; of attempts, any part may be given up before it begins.
+var (
+	resultsExpected = expectation{prior: 0.02, cold: 0.05, ceil: 0.3} //nolint:gochecknoglobals // read-only
+	silenceExpected = expectation{prior: 0.1, cold: 0.3, ceil: 0.6}   //nolint:gochecknoglobals // read-only
 )
 
 // baseline learns the failure rate that is normal for an item, from whole minutes. A minute is believed one minute late, and
@@ -91,15 +101,15 @@ func (b *baseline) rate(prior float64) float64 {
 }
 
 // normal is the upper end of what is normal: the learned rate, its error and its wandering, between normalFloor and
-// normalCeil. The detector's false-alarm budget holds for every true rate up to it (the likelihood ratio is then a
+// the ceiling. The detector's false-alarm budget holds for every true rate up to it (the likelihood ratio is then a
 // supermartingale), so it need not be exact, only high enough.
-func (b *baseline) normal(prior float64) float64 {
+func (b *baseline) normal(prior float64, x *expectation) float64 {
 	p := b.rate(prior)
 	up := p + upperErrors*math.Sqrt(p*(1-p)/(b.n+priorResults)) + upperSpread*p*b.spread.relative()
 	if b.n < coldResults {
-		up = max(up, coldRate)
+		up = max(up, x.cold)
 	}
-	return min(normalCeil, max(normalFloor, up))
+	return min(x.ceil, max(normalFloor, up))
 }
 
 func (s *spread) add(m minuteCount, p float64) {

@@ -19,7 +19,7 @@ func (w *Windows) Checkpoint() []byte { return w.history.pack() }
 // Restore takes back what Checkpoint returned, replacing everything seen so far. On an error, which wraps ErrPacked,
 // nothing changes.
 func (w *Windows) Restore(b []byte) error {
-	h, err := parseHistory(b)
+	h, err := parseHistory(b, &resultsExpected)
 	if err != nil {
 		return fmt.Errorf("restore the windows detector: %w", err)
 	}
@@ -60,8 +60,8 @@ func (h *History) pack() []byte {
 	return p.b
 }
 
-func parseHistory(b []byte) (*History, error) {
-	u, h := &unpacker{b: b}, NewHistory()
+func parseHistory(b []byte, x *expectation) (*History, error) {
+	u, h := &unpacker{b: b}, newHistory(x)
 	u.version()
 	if v := u.byte(); v != checkpointVersion {
 		u.fail(fmt.Sprintf("checkpoint layout %d, want %d", v, checkpointVersion))
@@ -77,7 +77,7 @@ func parseHistory(b []byte) (*History, error) {
 	}) {
 		h.marks[m.scope] = m.mark
 	}
-	for _, s := range unpackList(u, 5, func() *series { return parseSeries(u) }) {
+	for _, s := range unpackList(u, 5, func() *series { return parseSeries(u, x) }) {
 		if n := len(h.order); n > 0 && h.order[n-1].item.Compare(s.item) >= 0 {
 			u.fail("items out of order")
 		}
@@ -87,12 +87,13 @@ func parseHistory(b []byte) (*History, error) {
 	return h, u.done()
 }
 
-func parseSeries(u *unpacker) *series {
+func parseSeries(u *unpacker, x *expectation) *series {
 	s := &series{item: u.scope(), floor: u.int(), open: u.bool(), kind: statemachine.LaneKind(u.byte())}
 	if s.kind >= statemachine.NumLaneKinds {
 		u.fail("unknown lane kind")
 		s.kind = 0
 	}
+	s.track.expects = x
 	s.track.parse(u)
 	s.points = unpackList(u, 4, func() point { return point{u.int(), u.tally(), u.reasons()} })
 	if !slices.IsSortedFunc(s.points, func(a, b point) int { return cmp.Compare(a.second, b.second) }) {

@@ -27,7 +27,7 @@ type view struct {
 // NewDetectors returns detectors that have seen nothing.
 func NewDetectors() *Detectors {
 	d := &Detectors{sent: NewSilence()}
-	d.results.history, d.silence.history = NewHistory(), NewHistory()
+	d.results.history, d.silence.history = NewHistory(), newHistory(&silenceExpected)
 	d.windows = &Windows{history: d.results.history}
 	return d
 }
@@ -96,8 +96,8 @@ func (d *Detectors) Restore(b []byte) error {
 		u.fail(fmt.Sprintf("checkpoint layout %d, want %d", v, checkpointVersion))
 	}
 	var histories [2]*History
-	for i := range histories {
-		h, err := parseHistory([]byte(u.string()))
+	for i, v := range d.views() {
+		h, err := parseHistory([]byte(u.string()), v.history.expects)
 		if err != nil {
 			return fmt.Errorf("restore the detectors: %w", err)
 		}

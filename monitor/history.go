@@ -14,6 +14,7 @@ import (
 // An item starts anew when the state of its scope, or of a scope that it lies in, changes; and when a scope inside it or
 // across it is closed: what failed there was dealt with and must never count again.
 type History struct {
+	expects   *expectation
 	items     map[statemachine.Scope]*series
 	order     []*series // sorted by item
 	touched   []*series // got results in the newest second
@@ -52,9 +53,11 @@ type seenReporters struct {
 
 const reporterMemory = 60 // seconds
 
-// NewHistory returns an empty history.
-func NewHistory() *History {
-	return &History{items: map[statemachine.Scope]*series{}, marks: map[statemachine.Scope]mark{}}
+// NewHistory returns an empty history of results.
+func NewHistory() *History { return newHistory(&resultsExpected) }
+
+func newHistory(x *expectation) *History {
+	return &History{expects: x, items: map[statemachine.Scope]*series{}, marks: map[statemachine.Scope]mark{}}
 }
 
 // Add takes the sum of one sealed second. A second that is not newer than the newest one is ignored.
@@ -109,7 +112,7 @@ func (h *History) begin(c *ItemCounts, at int, f *statemachine.Fleet) *series {
 	if !ok || c.Evidence[kind] == (Tally{}) {
 		return nil
 	}
-	s := &series{item: c.Item, floor: floor(c.Item, f), open: true, kind: kind, track: newTrack()}
+	s := &series{item: c.Item, floor: floor(c.Item, f), open: true, kind: kind, track: newTrack(h.expects)}
 	h.items[c.Item] = s
 	h.order = slices.Insert(h.order, at, s)
 	return s

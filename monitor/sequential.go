@@ -42,9 +42,9 @@ func (d *sequential) roll(f *statemachine.Fleet) {
 		if channel == nil || channel.item.Channel != s.item.Channel {
 			policy, channel = f.Policy(s.item.Channel), s
 		}
-		prior, days := priorRate, budget(&policy, channel.track.perSecond())
+		prior, days := d.history.expects.prior, budget(&policy, channel.track.perSecond())
 		if s != channel {
-			prior, days = channel.track.base.rate(priorRate), budgetPart*days
+			prior, days = channel.track.base.rate(prior), budgetPart*days
 		}
 		s.track.roll(d.history.now, prior, days)
 	}
@@ -178,13 +178,13 @@ func (h *History) baseline(scope statemachine.Scope, f *statemachine.Fleet) floa
 		if s := h.items[scope]; s != nil {
 			return s.track.normal
 		}
-		return coldRate
+		return h.expects.cold
 	}
 	worst := 0.0
 	for _, c := range membersOf(scope.Of, f) {
 		worst = max(worst, h.baseline(statemachine.ChannelScope(c), f))
 	}
-	return cmp.Or(worst, coldRate)
+	return cmp.Or(worst, h.expects.cold)
 }
 
 // rest judges what is left of a failing item without its suspected parts: by the likelihood ratio of the parts' own rate.

@@ -36,6 +36,7 @@ var designRates = [designs - 1]float64{0.2, 0.5, 0.98} //nolint:gochecknoglobals
 // least e^threshold (Pollak 1985; Shin, Ramdas, Rinaldo, e-detectors). W tells since when the item fails, and which design
 // leads.
 type track struct {
+	expects *expectation
 	base    baseline
 	prior   float64 // rate of the wider item
 	normal  float64
@@ -57,10 +58,10 @@ type traffic struct {
 	rate                     float64 // results a second at the end of the last minute
 }
 
-func newTrack() track {
-	t := track{}
+func newTrack(x *expectation) track {
+	t := track{expects: x}
 	t.aim(math.Log(secondsADay * budgetLeast))
-	t.tune(priorRate)
+	t.tune(x.prior)
 	return t
 }
 
@@ -75,7 +76,7 @@ func (t *track) alarms() bool { return t.sr[0]+t.sr[1]+t.sr[2]+t.sr[3] >= t.limi
 // tune computes the weights of a result anew.
 func (t *track) tune(prior float64) {
 	t.prior = prior
-	t.normal = t.base.normal(prior)
+	t.normal = t.base.normal(prior, t.expects)
 	for i, q := range designsFor(t.normal) {
 		if q == 0 {
 			t.bad[i], t.ok[i], t.w[i], t.sr[i] = 0, 0, 0, 0
