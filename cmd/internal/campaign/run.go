@@ -16,9 +16,10 @@ import (
 type Options struct {
 	Policy string           // its name in the results
 	Of     *configv1.Policy // the production node's default policy; nil = the catalogue's
+	Build  simulate.Build   // another policy instead of the production node
 }
 
-// Run runs one unit through the production node.
+// Run runs one unit: the same payments meet the same truth, whoever decides.
 func Run(ctx context.Context, u Unit, o Options) (*Result, error) {
 	t, err := Scenario(u)
 	if err != nil {
@@ -27,13 +28,13 @@ func Run(ctx context.Context, u Unit, o Options) (*Result, error) {
 	return t.Run(ctx, o)
 }
 
-// Run runs the trace through the production node.
+// Run runs the trace.
 func (t *Trace) Run(ctx context.Context, o Options) (*Result, error) {
 	p, err := simulate.Prepare(t.Scenario, simulate.Options{Policy: o.Of})
 	if err != nil {
 		return nil, fmt.Errorf("unit %v: %w", t.Unit, err)
 	}
-	sum, err := simulate.Judge(ctx, p)
+	sum, err := simulate.Judge(ctx, p, o.Build)
 	if err != nil {
 		return nil, fmt.Errorf("unit %v: %w", t.Unit, err)
 	}

@@ -24,6 +24,7 @@ type judge struct {
 	angry  uint64 // successes of payer bursts, which the oracle leaves out
 	fate   fate
 
+	always  bool // watch every payment
 	detail  Detail
 	entries map[statemachine.Scope][]time.Duration // of the last ten minutes
 	oracles *payment                               // the payment whose first try is held against the oracle's
@@ -46,7 +47,7 @@ func newJudge(p *Prepared, f *fates) *judge {
 
 // watching reports whether the judge needs to know what would have been.
 func (j *judge) watching(at time.Duration) bool {
-	if len(j.closed) > 0 {
+	if j.always || len(j.closed) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(j.labels, func(l *label) bool { return l.active(at) })
@@ -83,7 +84,7 @@ func (j *judge) decided(p *payment, at time.Duration, way *cell, kind statemachi
 			j.detail.ExcessFailed++
 		}
 	}
-	if len(j.closed) == 0 {
+	if !j.always && len(j.closed) == 0 {
 		return
 	}
 	if len(p.tried) == 0 && (way == nil || way.channel != first.channel) && !j.byOperator(first) {

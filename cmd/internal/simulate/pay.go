@@ -61,7 +61,7 @@ func (w *world) replicaOf(id string) int {
 
 // pay asks for the next channel of a payment and attempts it.
 func (w *world) pay(p *payment) error {
-	w.ask = question{payment: p.id, stream: &w.s.Traffic[p.stream], payer: p.payer, attempts: p.tried}
+	w.ask = question{payment: p.id, stream: &w.s.Traffic[p.stream], payer: p.payer, attempts: p.tried, of: p, world: w}
 	err := w.first(p, func(n replica) error { return n.Route(&w.ask, w.now(), &w.chosen) })
 	if err != nil && !errors.Is(err, errRefused) && !errors.Is(err, errUnreachable) {
 		return fmt.Errorf("route %s: %w", p.id, err)

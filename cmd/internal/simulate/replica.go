@@ -33,6 +33,7 @@ type preferrer interface {
 type fleet struct {
 	replicas []replica
 	would    preferrer
+	watch    bool // look at every payment: it may be moved although nothing is said to be closed
 	// fault begins or ends a fault of the control plane; nil if the fleet cannot.
 	fault func(ctx context.Context, f *Fault, begin bool, now time.Time) error
 }
@@ -52,6 +53,8 @@ type question struct {
 	stream   *Stream
 	payer    uint64
 	attempts []tried
+	of       *payment // for rivals, which are told more than the production node
+	world    *world
 }
 
 // tried is an attempt a payment has behind it.

@@ -29,6 +29,7 @@ type world struct {
 	would    answer
 	ask      question
 	fate     fate
+	truth    fate     // for oracles
 	gateways []string // names
 }
 
@@ -39,7 +40,7 @@ func Run(ctx context.Context, p *Prepared, out io.Writer, start build) (*Summary
 	if err != nil {
 		return nil, fmt.Errorf("start the node: %w", err)
 	}
-	w.fleet = fl
+	w.fleet, w.judge.always = fl, fl.watch
 	if len(p.Scenario.Faults) > 0 && fl.fault == nil {
 		return nil, fmt.Errorf("%w: faults of the control plane: %w", ErrScenario, ErrNotSupported)
 	}
@@ -58,7 +59,7 @@ func newWorld(p *Prepared, out io.Writer) *world {
 	s := p.Scenario
 	w := &world{p: p, s: s, log: newLog(out, s.Start), rnd: newDraws(p.Seed), counts: make([]uint64, len(s.Traffic))}
 	for i := range s.Gateways {
-		w.gateways = append(w.gateways, fmt.Sprintf("gateway-%d", i+1))
+		w.gateways = append(w.gateways, gatewayName(i))
 	}
 	w.fates = newFates(s, p.cells, p.known, p.Seed)
 	w.judge = newJudge(p, w.fates)
@@ -81,6 +82,18 @@ func newWorld(p *Prepared, out io.Writer) *world {
 		}
 	}
 	return w
+}
+
+func gatewayName(i int) string { return fmt.Sprintf("gateway-%d", i+1) }
+
+// unwell reports whether a way is inside a labelled fault for a payment now.
+func (w *world) unwell(p *payment, way Way) bool {
+	c := w.p.cell(p.stream, way.Channel, way.Account)
+	if c == nil {
+		return false
+	}
+	w.fates.meet(c, where{at: w.at, gateway: p.gateway, replica: p.replica}, "", &w.truth)
+	return w.truth.unwell
 }
 
 func (w *world) now() time.Time { return w.s.Start.Add(w.at) }
