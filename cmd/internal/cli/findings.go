@@ -47,10 +47,29 @@ func (v view) findings(e *configv1.Evidence) []string {
 		}
 		lines = append(lines, line+".")
 	}
-	if text := clean(e.GetExplanation()); text != "" {
-		lines = append(lines, "In short: "+text)
+	if text := further(e); text != "" {
+		lines = append(lines, sentence(text))
 	}
 	return lines
+}
+
+// further is what an explanation tells beyond the figures of its evidence: without the clauses that repeat the counts, the
+// statistic and its threshold, or the top cause.
+func further(e *configv1.Evidence) string {
+	text := clean(e.GetExplanation())
+	if e.GetAnswered() <= 0 {
+		return text
+	}
+	var clauses []string
+	for clause := range strings.SplitSeq(text, "; ") {
+		repeats := strings.Contains(clause, number(e.GetBad())+" of "+number(e.GetAnswered())+" ") ||
+			e.GetThreshold() > 0 && strings.Contains(clause, number(e.GetStatistic())) && strings.Contains(clause, number(e.GetThreshold())) ||
+			len(e.GetReasons()) > 0 && strings.Contains(clause, clean(e.GetReasons()[0].GetReason())+" (")
+		if !repeats {
+			clauses = append(clauses, clause)
+		}
+	}
+	return strings.Join(clauses, "; ")
 }
 
 // rateLine says how large the part that fails is, how sure that is, and what is normal.
@@ -133,6 +152,9 @@ func sequentialLine(e *configv1.Evidence) string {
 		line += fmt.Sprintf("; on its own its evidence is %s, and %s would be needed", statistic, threshold)
 	default:
 		line += fmt.Sprintf("; the evidence is %s, and %s was needed", statistic, threshold)
+		if e.GetMinCount() > 0 {
+			line += " from at least " + number(e.GetMinCount()) + " failures"
+		}
 	}
 	return line + "."
 }
