@@ -30,7 +30,8 @@ const (
 // Checkpoints keep what a detector learned over a restart, beside the head: saving makes no journal entry. Both ledgers are
 // such a store.
 type Checkpoints interface {
-	// SaveCheckpoint replaces a named checkpoint; only the leader may (ErrNotLeader).
+	// SaveCheckpoint replaces a named checkpoint, at most MaxCheckpointPart bytes (ErrTooLarge; Saved stores larger ones in
+	// parts); only the leader may (ErrNotLeader).
 	SaveCheckpoint(ctx context.Context, name string, at statemachine.Instant, data []byte) error
 	// LoadCheckpoint returns the checkpoint last saved, nil if there is none.
 	LoadCheckpoint(ctx context.Context, name string) ([]byte, error)

@@ -249,7 +249,13 @@ func (m *MemoryLedger) Verify(context.Context) error {
 func (m *MemoryLedger) Changed() <-chan struct{} { return m.changed }
 
 // SaveCheckpoint implements Checkpoints.
-func (m *MemoryLedger) SaveCheckpoint(_ context.Context, name string, _ statemachine.Instant, data []byte) error {
+func (m *MemoryLedger) SaveCheckpoint(ctx context.Context, name string, _ statemachine.Instant, data []byte) error {
+	if err := CheckPart(name, data); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("save checkpoint %s: %w", name, err)
+	}
 	m.store.mu.Lock()
 	defer m.store.mu.Unlock()
 	if m.store.leader != m.replica {
@@ -261,7 +267,10 @@ func (m *MemoryLedger) SaveCheckpoint(_ context.Context, name string, _ statemac
 }
 
 // LoadCheckpoint implements Checkpoints.
-func (m *MemoryLedger) LoadCheckpoint(_ context.Context, name string) ([]byte, error) {
+func (m *MemoryLedger) LoadCheckpoint(ctx context.Context, name string) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("load checkpoint %s: %w", name, err)
+	}
 	m.store.mu.Lock()
 	defer m.store.mu.Unlock()
 	return bytes.Clone(m.store.saved[name]), nil

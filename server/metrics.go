@@ -24,6 +24,8 @@ const (
 // Metrics are the figures of one replica, in a registry of their own. Every label value is known beforehand or bounded by the
 // catalogue; what callers send never becomes a label.
 type Metrics struct {
+	replicaFigures
+
 	registry   *prometheus.Registry
 	rpc        *prometheus.HistogramVec
 	answers    *prometheus.CounterVec
@@ -44,8 +46,9 @@ type Metrics struct {
 // NewMetrics returns metrics that are not yet tied to a server.
 func NewMetrics() *Metrics {
 	m := &Metrics{
-		registry:  prometheus.NewRegistry(),
-		decisions: map[string]*[statemachine.NumLaneKinds]uint64{},
+		registry:       prometheus.NewRegistry(),
+		replicaFigures: newReplicaFigures(),
+		decisions:      map[string]*[statemachine.NumLaneKinds]uint64{},
 		rpc: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "sluice_rpc_duration_seconds", Help: "Time of an RPC in the server, by method.",
 			Buckets: []float64{0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5},
@@ -58,6 +61,7 @@ func NewMetrics() *Metrics {
 		shed:      prometheus.NewCounter(prometheus.CounterOpts{Name: "sluice_rpc_shed_total", Help: "RPCs refused because too many were under way."}),
 	}
 	m.resolve()
+	m.register(m.registry)
 	m.registry.MustRegister(m.rpc, m.answers, m.rulings, m.moves, m.incidents, m.dropped, m.shed,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

@@ -14,8 +14,8 @@ import (
 
 // SaveCheckpoint implements monitor.Checkpoints.
 func (l *Ledger) SaveCheckpoint(ctx context.Context, name string, at statemachine.Instant, data []byte) error {
-	if len(data) > maxBytes {
-		return fmt.Errorf("etcd ledger: %w: checkpoint %s of %d bytes, want at most %d", monitor.ErrTooLarge, name, len(data), maxBytes)
+	if err := monitor.CheckPart(name, data); err != nil {
+		return fmt.Errorf("etcd ledger: %w", err)
 	}
 	value, err := marshal(&configv1.StoredCheckpoint{WriteTime: statepb.FromInstant(at), Data: data})
 	if err != nil {

@@ -27,7 +27,7 @@ type Config struct {
 	Claims   monitor.Claims // settle who counts an attempt that several replicas were told of; nil with one replica
 	Logger   *slog.Logger
 	Budget   time.Duration              // of the stores in one Tick, wall time; 0 = 500 ms, below 0 = none (virtual time)
-	Grace    int64                      // seconds a closed second waits for other replicas' rows; 0 with one replica
+	Grace    time.Duration              // a closed second waits so long for other replicas' rows; 0 = there are none
 	OnEntry  func(monitor.JournalEntry) // told every journal entry, by whomever, in order; may be nil
 	OnAlert  func(statemachine.Alert)   // told alerts that belong to no change; may be nil
 	Figures  Figures                    // told what is counted for people; may be nil
@@ -37,6 +37,9 @@ type Config struct {
 	// OnSealed is offered the sum of every sealed second while this replica leads, in order; the counts do not change any more.
 	// It must not wait; may be nil.
 	OnSealed func(*monitor.SecondCounts)
+	// OnCheckpoint is offered a checkpoint a minute while this replica leads, to be stored beside the loop. It must not wait.
+	// nil stores it within the Tick: for virtual time.
+	OnCheckpoint func(monitor.Saved)
 }
 
 // Figures take what people are shown in metrics; *server.Metrics is one.
@@ -44,6 +47,9 @@ type Figures interface {
 	AddRouter(sent []statemachine.SentCount) // decisions given out in a second
 	Ruling(r statemachine.Ruling)            // what a guard said
 	Violation(invariant int)                 // of an invariant, by its number
+	LateRow()                                // a row of this replica came too late for the sum of its second
+	Checkpoint(at time.Time, bytes int)      // one was stored, or restored at the start
+	CheckpointFailed()                       // one could not be stored
 }
 
 // noFigures is for nodes that nobody measures.
@@ -52,6 +58,9 @@ type noFigures struct{}
 func (noFigures) AddRouter([]statemachine.SentCount) {}
 func (noFigures) Ruling(statemachine.Ruling)         {}
 func (noFigures) Violation(int)                      {}
+func (noFigures) LateRow()                           {}
+func (noFigures) Checkpoint(time.Time, int)          {}
+func (noFigures) CheckpointFailed()                  {}
 
 // Node is one replica. Route and reports need no lock of its; Tick, Refresh and orders wait for one another.
 type Node struct {
@@ -74,6 +83,7 @@ type Node struct {
 	sealed  int64  // newest second judged
 	told    uint64 // journal sequence that OnEntry was last told
 	saved   int64  // second of the last checkpoint
+	sealing sealing
 	minute  minute // sums of the last minute
 	steps   map[statemachine.Scope]statemachine.StepEvidence
 	grants  []monitor.Grant // probe tokens that are valid now
@@ -149,11 +159,15 @@ func (n *Node) Start(ctx context.Context, catalog *configv1.Catalog, now time.Ti
 	if n.control.View().Head.Catalog == 0 {
 		return ErrNoCatalog
 	}
-	n.restore(ctx)
-	n.closed, n.sealed, n.saved = now.Unix()-1, now.Unix()-1, now.Unix()
+	n.closed, n.saved, n.sealing.begun = now.Unix()-1, now.Unix(), now.Unix()
 	n.published.Store(n.closed)
 	n.told = n.control.View().Head.Sequence
-	return n.look(ctx, now)
+	n.restore(ctx, now)
+	if err := n.look(ctx, now); err != nil {
+		return err
+	}
+	n.rebuild(ctx, now)
+	return nil
 }
 
 // Refresh looks at the ledger now: another replica, or an order, has moved its head.

@@ -14,10 +14,8 @@ import (
 )
 
 const (
-	tickBudget      = 500 * time.Millisecond // of the stores, in one Tick
-	catchUp         = 900                    // seconds that a late Tick looks back: the exchange keeps no more
-	checkpointEvery = 60                     // seconds
-	checkpointName  = "windows"
+	tickBudget = 500 * time.Millisecond // of the stores, in one Tick
+	catchUp    = 900                    // seconds that a late Tick looks back: the exchange keeps no more
 )
 
 // Tick closes the seconds that are over, publishes them, judges those that are sealed, commits what follows (if this
@@ -33,10 +31,11 @@ func (n *Node) Tick(ctx context.Context, now time.Time) error {
 	defer cancel()
 	fleet := n.fleet(now)
 	errs := []error{n.publish(ctx, now.Unix()-1)}
-	inputs, err := n.judge(ctx, now.Unix()-1-n.cfg.Grace, fleet)
+	inputs, err := n.judge(ctx, now, fleet)
 	result, submitErr := n.control.Submit(ctx, inputs, fleet, now)
 	n.warn(&result)
-	errs = append(errs, err, submitErr, n.look(ctx, now), n.checkpoint(ctx, now))
+	errs = append(errs, err, submitErr, n.look(ctx, now))
+	n.checkpoint(ctx, now)
 	return errors.Join(errs...)
 }
 
@@ -65,13 +64,15 @@ func (n *Node) publish(ctx context.Context, last int64) error {
 	for s := max(n.closed+1, last-catchUp); s <= last; s++ {
 		row := &monitor.Row{Replica: n.cfg.Replica, Boot: n.cfg.Boot, Counts: secondOf(closed, s)}
 		if view := n.control.View(); view.Leader != 0 {
-			row.Leader, row.Grants = view.Leader, n.grants
+			row.Leader, row.Grants, row.Sealed = view.Leader, n.grants, n.sealing.lists
 		}
+		n.sealing.keep(row)
 		rows = append(rows, row)
 	}
 	err := n.publisher.Publish(ctx, rows, last+1)
 	n.closed = last
 	n.published.Store(n.publisher.Published(last))
+	n.late(last + 1)
 	for _, c := range n.counters.Contradictions() {
 		n.raise(c.Alert())
 	}
@@ -87,43 +88,56 @@ func secondOf(closed []monitor.SecondCounts, second int64) monitor.SecondCounts 
 	return closed[i]
 }
 
-// errNoSignal says that a second's rows are there, but not our own: the exchange has lost some, and who knows which.
-var errNoSignal = errors.New("our own row is missing: the exchange has lost rows")
-
-// judge sums every second up to last over the replicas and lets the pipeline judge it. A second whose rows cannot be read, or
-// have been lost, is left out: no signal is no evidence, neither of failure nor of health.
-func (n *Node) judge(ctx context.Context, last int64, fleet *statemachine.Fleet) ([]monitor.Input, error) {
+// judge sums every second whose grace is over by the rows that make it up, and lets the pipeline judge it. A second whose
+// rows cannot be read, or have been lost, is left out: no signal is no evidence, neither of failure nor of health.
+func (n *Node) judge(ctx context.Context, now time.Time, fleet *statemachine.Fleet) ([]monitor.Input, error) {
+	last, newest := now.Add(-n.cfg.Grace).Unix()-1, now.Unix()-1
 	var inputs []monitor.Input
 	var errs []error
+	look := lookout{exchange: n.cfg.Exchange}
 	for s := max(n.sealed+1, last-catchUp); s <= last; s++ {
-		rows, err := n.cfg.Exchange.Read(ctx, s)
-		if err == nil && !slices.ContainsFunc(rows, func(r *monitor.Row) bool { return r.Replica == n.cfg.Replica }) {
-			err = errNoSignal
+		rows, err := n.rows(ctx, &look, s, newest)
+		if errors.Is(err, errWaiting) {
+			break
+		}
+		n.sealed = s
+		if err == nil && len(rows) == 0 { // before this life, when nobody was there
+			continue
 		}
 		n.signal(s, err == nil)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("read second %d: %w", s, err))
 			continue
 		}
-		sum := monitor.Sum(rows)
-		sum.Second = s
-		n.minute.add(&sum)
-		if n.control.View().Leader != 0 {
-			n.cfg.OnSealed(&sum)
-		}
-		found := n.pipeline.Observe(&sum, fleet)
-		inputs = append(inputs, found.Inputs()...)
-		n.steps = map[statemachine.Scope]statemachine.StepEvidence{}
-		for _, e := range found.Steps {
-			n.steps[e.Scope] = e.StepEvidence
-		}
-		for _, a := range found.Alerts {
-			n.raise(a)
-		}
-		n.grant(rows, s, fleet)
+		inputs = append(inputs, n.observe(s, rows, fleet)...)
 	}
-	n.sealed = max(n.sealed, last)
 	return inputs, errors.Join(errs...)
+}
+
+// observe lets the pipeline judge one sealed second.
+func (n *Node) observe(s int64, rows []*monitor.Row, fleet *statemachine.Fleet) []monitor.Input {
+	found := n.see(s, rows, fleet, n.control.View().Leader != 0)
+	n.steps = map[statemachine.Scope]statemachine.StepEvidence{}
+	for _, e := range found.Steps {
+		n.steps[e.Scope] = e.StepEvidence
+	}
+	for _, a := range found.Alerts {
+		n.raise(a)
+	}
+	n.grant(rows, s, fleet)
+	return found.Inputs()
+}
+
+// see brings the sum of a second into minute, pipeline and, if tell is set, series.
+func (n *Node) see(s int64, rows []*monitor.Row, fleet *statemachine.Fleet, tell bool) monitor.Findings {
+	sum := monitor.Sum(rows)
+	sum.Second = s
+	n.minute.add(&sum)
+	if tell {
+		n.cfg.OnSealed(&sum)
+	}
+	n.pipeline.Interrupt(n.sealing.missing(s, rows))
+	return n.pipeline.Observe(&sum, fleet)
 }
 
 // grant hands this replica's probe tokens to its router: the leader's own, else those in the leader's row.
@@ -226,32 +240,4 @@ func (n *Node) raise(a statemachine.Alert) {
 	}
 	n.cfg.Logger.Warn("alert", slog.String("kind", a.Kind), slog.String("scope", a.Scope.String()), slog.String("message", a.Message))
 	n.cfg.OnAlert(a)
-}
-
-// checkpoint saves the windows once a minute, so that a restart knows what it has seen.
-func (n *Node) checkpoint(ctx context.Context, now time.Time) error {
-	store, ok := n.cfg.Ledger.(monitor.Checkpoints)
-	if !ok || n.control.View().Leader == 0 || now.Unix()-n.saved < checkpointEvery {
-		return nil
-	}
-	n.saved = now.Unix()
-	if err := store.SaveCheckpoint(ctx, checkpointName, statemachine.At(now), n.pipeline.Checkpoint()); err != nil {
-		return fmt.Errorf("save checkpoint: %w", err)
-	}
-	return nil
-}
-
-// restore takes back the last checkpoint; without one the windows start empty.
-func (n *Node) restore(ctx context.Context) {
-	store, ok := n.cfg.Ledger.(monitor.Checkpoints)
-	if !ok {
-		return
-	}
-	data, err := store.LoadCheckpoint(ctx, checkpointName)
-	if err == nil && data != nil {
-		err = n.pipeline.Restore(data)
-	}
-	if err != nil {
-		n.cfg.Logger.Warn("windows start empty", slog.Any("error", err))
-	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	sharedGrace = 1 // seconds that a closed second waits for the rows of other replicas
+	sharedGrace = 500 * time.Millisecond // a closed second waits so long for the rows of other replicas
 	clockEvery  = 10 * time.Second
 )
 
@@ -22,7 +22,7 @@ type exchange struct {
 	rows   monitor.Exchange
 	claims monitor.Claims    // nil in memory: nobody else counts
 	series monitor.Series    // for people and tools, written by the leader
-	grace  int64             // seconds
+	grace  time.Duration     // 0 in memory
 	redis  *redisstore.Store // nil in memory
 	ahead  atomic.Int64      // what Redis' clock is ahead of ours, nanoseconds
 }

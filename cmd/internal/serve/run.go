@@ -82,10 +82,13 @@ func (r *replica) run(ctx, starting context.Context) error {
 		return errors.Join(err, g.Wait())
 	}
 	g.Go(func() error { series.Run(loops); return nil })
+	checkpoints := node.NewCheckpointWriter(r.ledger, r.metrics, r.o.Logger)
+	g.Go(func() error { checkpoints.Run(loops); return nil })
 	r.node = node.New(node.Config{
 		Replica: r.o.Replica, Boot: r.boot, Ledger: r.ledger, Logger: r.o.Logger,
 		Exchange: r.exchange.rows, Claims: r.exchange.claims, Grace: r.exchange.grace,
 		OnEntry: r.entry, OnAlert: r.alert, OnTable: snapshots.Publish, OnSealed: series.Offer, Figures: r.metrics,
+		OnCheckpoint: checkpoints.Offer,
 	})
 	if err := r.node.Start(starting, r.o.Catalog, r.exchange.now()); err != nil {
 		stopLoops()
@@ -179,12 +182,16 @@ func (r *replica) stop(ctx context.Context) {
 	if err := r.node.Tick(ctx, r.exchange.now()); err != nil {
 		r.o.Logger.Warn("the last second was not judged", slog.Any("error", err))
 	}
+	if err := r.node.Close(ctx, r.exchange.now()); err != nil {
+		r.o.Logger.Warn("what was learned since the last checkpoint is lost", slog.Any("error", err))
+	}
 }
 
-// drive is the one loop by the clock: a Tick at each full second, and a look at the ledger when its head has moved.
+// drive is the one loop by the clock: a Tick at each full second, which publishes it, another when the grace is over, which
+// judges it, and a look at the ledger when its head has moved.
 func (r *replica) drive(ctx context.Context) {
 	go r.clock(ctx)
-	timer := time.NewTimer(untilNextSecond(r.exchange.now()))
+	timer := time.NewTimer(untilNextTick(r.exchange.now(), r.exchange.grace))
 	defer timer.Stop()
 	for {
 		var err error
@@ -193,7 +200,7 @@ func (r *replica) drive(ctx context.Context) {
 			return
 		case <-timer.C:
 			err = r.node.Tick(ctx, r.exchange.now())
-			timer.Reset(untilNextSecond(r.exchange.now()))
+			timer.Reset(untilNextTick(r.exchange.now(), r.exchange.grace))
 		case <-r.ledger.Changed():
 			err = r.node.Refresh(ctx, r.exchange.now())
 		}
@@ -220,6 +227,11 @@ func (r *replica) clock(ctx context.Context) {
 			timer.Reset(untilNextSecond(now))
 		}
 	}
+}
+
+// untilNextTick is the time until just after the next full second, or, if that comes first, the end of the grace that follows one.
+func untilNextTick(now time.Time, grace time.Duration) time.Duration {
+	return min(untilNextSecond(now), untilNextSecond(now.Add(-grace)))
 }
 
 // untilNextSecond is the time until just after the next full second.

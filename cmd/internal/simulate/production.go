@@ -13,6 +13,9 @@ import (
 // leaseSeconds is how long the others wait before one of them takes a dead leader's place.
 const leaseSeconds = 5
 
+// shareGrace is how long a closed second waits for the rows of other replicas, as in production.
+const shareGrace = 500 * time.Millisecond
+
 // cluster is the replicas of a run: production nodes on the in-memory twins of ledger and exchange, which faults can break.
 type cluster struct {
 	p        *Prepared
@@ -70,9 +73,9 @@ func replicaName(i int) string { return fmt.Sprintf("replica-%d", i+1) }
 // start boots a node of this member; what an earlier one had counted is lost.
 func (m *member) start(ctx context.Context, now time.Time) error {
 	m.boot++
-	grace := int64(0)
+	grace := time.Duration(0)
 	if m.c.p.Scenario.Replicas > 1 {
-		grace = 1
+		grace = shareGrace
 	}
 	n := node.New(node.Config{
 		Replica: replicaName(m.index), Boot: m.boot, Ledger: m.ledger, Exchange: m.c.exchange,
