@@ -107,23 +107,43 @@ func (m *CommonMode) examine(v *statemachine.Verdict, seen *History, f *statemac
 		if l.joined() && !(m.believes(second) && calmMajority(others, seen)) {
 			return true, false
 		}
-		wait = wait || l.doubtful() && seen.younger(v.Scope, others)
+		wait = wait || l.doubtful() && seen.younger(v.Scope, others, poolWait)
 	}
 	return false, wait
 }
 
-// younger reports whether an alarm is so young that evidence of others may still come: a minute, less where they are busy, and
-// not at all where they stand by.
-func (h *History) younger(scope statemachine.Scope, others []statemachine.Scope) bool {
+// doubts reports whether a relapse may be our own fault: other channels fail as well, or have shown nothing since.
+func (m *CommonMode) doubts(e *ScopeEvidence, seen *History, f *statemachine.Fleet) bool {
+	if codedAlone(e.Evidence) {
+		return false
+	}
+	if m.Active() {
+		return true
+	}
+	for _, c := range channelsOf(e.Scope, f) {
+		others := unrelated(c, seen, f)
+		l := seen.pool(others, seen.now-poolFresh, commonRate, uncoded)
+		if l.joined() || l.doubtful() && seen.now-e.Evidence.From < poolWait && len(others) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// younger reports whether an alarm is so young that evidence of others may still come within so many seconds. Where they
+// stand by, it is not worth waiting.
+func (h *History) younger(scope statemachine.Scope, others []statemachine.Scope, longest int64) bool {
 	s := h.items[scope]
 	if s == nil || s.track.crossed == 0 {
 		return false
 	}
 	perSecond := 0.0
 	for _, o := range others {
-		perSecond += h.items[o].track.perSecond()
+		if s := h.items[o]; s != nil {
+			perSecond += s.track.perSecond()
+		}
 	}
-	return perSecond*poolWait >= 1 && h.now-s.track.crossed < poolWait
+	return perSecond*float64(longest) >= 1 && h.now-s.track.crossed < longest
 }
 
 // lasts reports whether unrelated channels still fail at once.

@@ -233,8 +233,13 @@ func banksDown(chosen []statemachine.Verdict, seen *History, f *statemachine.Fle
 	}
 	slices.Sort(banks)
 	var down []BankDown
+	var unknown []string
 	for _, bank := range banks {
-		if everywhere(failing[bank], carriers[bank], seen, f) {
+		isEverywhere, wait := everywhere(failing[bank], carriers[bank], seen, f)
+		if wait {
+			unknown = append(unknown, bank)
+		}
+		if isEverywhere {
 			d := BankDown{Bank: bank, Evidence: failing[bank][0].Evidence}
 			for _, v := range failing[bank] {
 				d.Scopes = append(d.Scopes, v.Scope)
@@ -244,7 +249,7 @@ func banksDown(chosen []statemachine.Verdict, seen *History, f *statemachine.Fle
 		}
 	}
 	isDown := func(v statemachine.Verdict) bool {
-		return slices.ContainsFunc(down, func(d BankDown) bool { return slices.Contains(d.Scopes, v.Scope) })
+		return slices.Contains(unknown, bankOf(v.Scope)) && bankOf(v.Scope) != "" || slices.ContainsFunc(down, func(d BankDown) bool { return slices.Contains(d.Scopes, v.Scope) })
 	}
 	return slices.DeleteFunc(chosen, isDown), down
 }
@@ -263,10 +268,11 @@ func bankOf(s statemachine.Scope) string {
 }
 
 // everywhere reports whether at least two channels fail for a bank, or were closed for it in the last minute, and none
-// that carries it is calm.
-func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, seen *History, f *statemachine.Fleet) bool {
+// that carries it is calm; and whether the others have shown too little to tell.
+func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, seen *History, f *statemachine.Fleet) (down, wait bool) {
 	sick := map[string]bool{}
-	from, to := verdicts[0].Evidence.From, verdicts[0].Evidence.To
+	e := verdicts[0].Evidence
+	from, to := e.From, e.To
 	failing, coded := map[statemachine.Scope]bool{}, false
 	for _, v := range verdicts {
 		sick[v.Scope.Channel] = true
@@ -274,14 +280,43 @@ func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, 
 		failing[v.Scope] = true
 		from, to = min(from, v.Evidence.From), max(to, v.Evidence.To)
 	}
+	var others []statemachine.Scope
 	for _, s := range carriers {
 		switch {
 		case failing[s]:
-		case closedLately(s, f), sickens(s, to, coded, seen, f):
+		case closedLately(s, f):
 			sick[s.Channel] = true
-		case calm(s, from, to, seen, f):
-			return false
+		default:
+			others = append(others, s)
 		}
 	}
-	return len(sick) >= 2
+	if e.Detector == SequentialDetector {
+		l := seen.pool(others, from, e.Rate, speaking(coded))
+		calm := l.ratio <= poolCalm && !l.joined()
+		down = l.joined() || len(sick) >= 2 && !calm
+		return down, !down && !calm && seen.younger(verdicts[0].Scope, others, bankWait)
+	}
+	for _, s := range others {
+		switch {
+		case sickens(s, to, coded, seen, f):
+			sick[s.Channel] = true
+		case calm(s, from, to, seen, f):
+			return false, false
+		}
+	}
+	return len(sick) >= 2, false
+}
+
+// bankWait is the longest wait for evidence of a bank on other channels, seconds.
+const bankWait = 120
+
+// speaking says what of a tally speaks for a fault that shows in coded replies, or in any failure.
+func speaking(coded bool) counted {
+	if !coded {
+		return allResults
+	}
+	return func(t *Tally) (answered, bad float64) {
+		answered, bad = t.Weighted()
+		return answered, min(bad, float64(t.CodedBad))
+	}
 }

@@ -102,7 +102,7 @@ func (p *Pipeline) judged(f *statemachine.Fleet) []ScopeEvidence {
 		st, policy := f.State(e.Scope), f.Policy(e.Scope.Channel)
 		e.Evidence = stepEvidence(st, e.StepEvidence, policy)
 		e.Judgement = p.detector.Judge(st, e.StepEvidence, policy)
-		if e.Judgement == statemachine.Failed && p.common.Active() && !codedAlone(e.Evidence) {
+		if e.Judgement == statemachine.Failed && p.common.doubts(e, p.detector.History(), f) {
 			e.Judgement = statemachine.Gathering
 		}
 	}

@@ -194,7 +194,7 @@ func (h *History) rest(v statemachine.Verdict, answered, bad, rate float64) clar
 	switch ratio := logRatio(answered, bad, rate, normal); {
 	case ratio <= poolCalm:
 		return explainedBy
-	case ratio >= restFails && bad >= 2:
+	case ratio >= restFails:
 		return unexplained
 	}
 	return unclear
@@ -224,13 +224,6 @@ func (h *History) calm(item statemachine.Scope, from int64) bool {
 
 // sickens reports whether an item's newest results speak for a fault; where the fault shows in coded replies, so must they.
 func (h *History) sickens(item statemachine.Scope, coded bool) bool {
-	speaks := allResults
-	if coded {
-		speaks = func(t *Tally) (answered, bad float64) {
-			answered, bad = t.Weighted()
-			return answered, min(bad, float64(t.CodedBad))
-		}
-	}
-	l := h.pool([]statemachine.Scope{item}, h.now, poolCalmRate, speaks)
+	l := h.pool([]statemachine.Scope{item}, h.now, poolCalmRate, speaking(coded))
 	return l.bad >= 2 && l.suffix >= poolJoined
 }

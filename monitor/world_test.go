@@ -64,6 +64,7 @@ func fleetOf(channels ...string) *statemachine.Fleet {
 	f := &statemachine.Fleet{
 		Default: statemachine.DefaultPolicy(), Channels: map[string]statemachine.ChannelFacts{}, States: map[statemachine.Scope]statemachine.State{},
 	}
+	f.Default.Detector = statemachine.DetectorWindows
 	for _, c := range channels {
 		name, domain := c, ""
 		for i := range c {
