@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-pay/sluice/cmd/internal/backtest"
 	"github.com/sluice-pay/sluice/cmd/internal/campaign"
 	"github.com/sluice-pay/sluice/cmd/internal/cli"
 	"github.com/sluice-pay/sluice/cmd/internal/config"
@@ -41,5 +42,5 @@ func run() int {
 
 // commands are those that are more than a client of the API.
 func commands() []*cobra.Command {
-	return []*cobra.Command{serve.NewCommand(), config.NewCommand(), doctor.NewCommand(), demo.NewCommand(), simulate.NewCommand(), campaign.NewCommand()}
+	return []*cobra.Command{serve.NewCommand(), config.NewCommand(), doctor.NewCommand(), demo.NewCommand(), simulate.NewCommand(), campaign.NewCommand(), backtest.NewCommand()}
 }

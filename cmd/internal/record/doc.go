@@ -6,7 +6,7 @@
 //	kind (1) · length of the payload (4) · CRC-32C of the payload (4) · CRC-32C of these nine bytes (4) · payload
 //
 // with numbers in little-endian. The first frame is the header, JSON that can be read with plain tools: environment, replica,
-// start, how many seconds after its end a second was judged, and the layout of the packed seconds. Blocks follow, each a
+// start, and the layout of the packed seconds. Blocks follow, each a
 // DEFLATE stream of records: kind (1), length (uvarint), bytes. Kinds of record: a catalogue in force (StoredCatalog of
 // sluice.config.v1), a state (ScopeState) and an open incident (Incident) as they stood when the file began, an entry of the
 // journal (revision as uvarint, JournalEntry), a second (a packed monitor.Row). The last frame of a file that was closed in

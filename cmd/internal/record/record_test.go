@@ -19,7 +19,7 @@ import (
 func started() time.Time { return time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC) }
 
 func header() record.Header {
-	return record.Header{Environment: "test", Replica: "r-1", Started: started(), Grace: 1}
+	return record.Header{Environment: "test", Replica: "r-1", Started: started()}
 }
 
 func newWriter(t rapid.TB, to io.Writer) *record.Writer {

@@ -29,7 +29,6 @@ type Header struct {
 	Environment string    `json:"environment"`
 	Replica     string    `json:"replica"` // that recorded
 	Started     time.Time `json:"started"` // of the file
-	Grace       int64     `json:"grace"`   // seconds a closed second waited for other replicas' rows before it was judged
 	Layout      int       `json:"layout"`  // of packed seconds; set by NewWriter
 }
 

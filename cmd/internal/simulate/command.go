@@ -16,6 +16,7 @@ import (
 // flags are the flags of `sluice simulate`.
 type flags struct {
 	scenario, out, catalog, policy string
+	record                         string
 	seed                           uint64
 	payments                       bool
 }
@@ -41,6 +42,7 @@ same bytes.`,
 	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "seed, instead of the scenario's")
 	cmd.Flags().StringVar(&f.catalog, "catalog", "", "catalogue file, for a scenario without one")
 	cmd.Flags().StringVar(&f.policy, "policy", "", "policy file that replaces the catalogue's default policy")
+	cmd.Flags().StringVar(&f.record, "record", "", "recording `file` to write, for sluice backtest")
 	cmd.Flags().BoolVar(&f.payments, "payments", false, "write a line for every payment")
 	for _, name := range []string{"scenario", "out"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
@@ -55,13 +57,17 @@ func (f *flags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	recording, err := openRecording(f.record, p)
+	if err != nil {
+		return err
+	}
 	out, done, err := f.open(cmd.OutOrStdout())
 	if err != nil {
 		return err
 	}
 	began := time.Now()
 	sum, err := Run(cmd.Context(), p, out, production)
-	if err := errors.Join(err, done()); err != nil {
+	if err := errors.Join(err, done(), recording.close()); err != nil {
 		return err
 	}
 	took := time.Since(began)

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	"github.com/sluice-pay/sluice/monitor"
 )
 
 // Options are what the command line adds to a scenario.
@@ -17,6 +18,7 @@ type Options struct {
 	Catalog  *configv1.Catalog // where the scenario has none; both is an error
 	Policy   *configv1.Policy  // replaces the catalogue's default policy
 	Payments bool              // write a line for every payment
+	Recorder Recorder          // is told what the replicas see and do; nil = nobody
 }
 
 // Errors of Prepare.
@@ -25,12 +27,19 @@ var (
 	ErrTwoCatalogs = fmt.Errorf("%w: the scenario has a catalogue of its own and another is named", ErrScenario)
 )
 
+// Recorder is told every sealed second and every change of a run, in order.
+type Recorder interface {
+	Second(sum *monitor.SecondCounts, view *monitor.View)
+	Entry(e *monitor.JournalEntry, view *monitor.View)
+}
+
 // Prepared is a scenario with the catalogue it runs on, checked against each other.
 type Prepared struct {
 	Scenario *Scenario
 	Catalog  *configv1.Catalog
 	Seed     uint64
 	Payments bool
+	Recorder Recorder
 
 	known *contracts
 	cells []cell
@@ -39,7 +48,7 @@ type Prepared struct {
 
 // Prepare joins a scenario with its catalogue and policy and checks every name.
 func Prepare(s *Scenario, o Options) (*Prepared, error) {
-	p := &Prepared{Scenario: s, Catalog: s.Catalog, Seed: s.Seed, Payments: o.Payments}
+	p := &Prepared{Scenario: s, Catalog: s.Catalog, Seed: s.Seed, Payments: o.Payments, Recorder: o.Recorder}
 	switch {
 	case s.Catalog == nil && o.Catalog == nil:
 		return nil, ErrNoCatalog
