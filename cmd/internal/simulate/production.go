@@ -77,9 +77,12 @@ func (m *member) start(ctx context.Context, now time.Time) error {
 	if m.c.p.Scenario.Replicas > 1 {
 		grace = shareGrace
 	}
-	n := node.New(node.Config{
+	var n *node.Node
+	n = node.New(node.Config{
 		Replica: replicaName(m.index), Boot: m.boot, Ledger: m.ledger, Exchange: m.c.exchange,
-		Logger: slog.New(slog.DiscardHandler), Budget: -1, Grace: grace, OnEntry: m.c.entry, OnAlert: m.c.to.alert,
+		Logger: slog.New(slog.DiscardHandler), Budget: -1, Grace: grace, OnAlert: m.c.to.alert,
+		OnEntry:  func(e monitor.JournalEntry) { m.c.entry(e, n.Control().View()) },
+		OnSealed: func(sum *monitor.SecondCounts) { m.c.sealed(sum, n.Control().View()) },
 	})
 	catalog := m.c.p.Catalog
 	if m.index > 0 || m.boot > 1 {
@@ -93,12 +96,22 @@ func (m *member) start(ctx context.Context, now time.Time) error {
 }
 
 // entry gives each journal entry to the world once.
-func (c *cluster) entry(e monitor.JournalEntry) {
+func (c *cluster) entry(e monitor.JournalEntry, view *monitor.View) {
 	if e.Sequence <= c.told {
 		return
 	}
 	c.told = e.Sequence
 	c.to.entry(&e)
+	if c.p.Recorder != nil {
+		c.p.Recorder.Entry(&e, view)
+	}
+}
+
+// sealed gives each sealed second to the recorder.
+func (c *cluster) sealed(sum *monitor.SecondCounts, view *monitor.View) {
+	if c.p.Recorder != nil {
+		c.p.Recorder.Second(sum, view)
+	}
 }
 
 // Tick implements replica.
