@@ -35,7 +35,7 @@ type savedPart struct {
 	index  int
 	count  int
 	gzip   bool
-	hash   [sha256.Size]byte // of everything stored, all parts together
+	hash   [sha256.Size]byte // of the whole: digest
 	chunk  []byte
 }
 
@@ -95,7 +95,7 @@ func LoadSaved(ctx context.Context, store Checkpoints, name string) (*Saved, int
 		whole = append(whole, part.chunk...)
 		total += part.size()
 	}
-	if sha256.Sum256(whole) != first.hash {
+	if first.digest(whole) != first.hash {
 		return nil, 0, fmt.Errorf("%w: the parts of checkpoint %s do not make up what was stored", ErrPacked, name)
 	}
 	s := &Saved{At: first.at, Second: first.second, Data: whole}
@@ -141,11 +141,12 @@ func (s Saved) parts(limit int) ([]savedPart, error) {
 	if count > maxSavedParts {
 		return nil, fmt.Errorf("%w: a checkpoint of %d bytes, want at most %d", ErrTooLarge, len(stored), maxSavedParts*room)
 	}
-	hash := sha256.Sum256(stored)
+	whole := savedPart{at: s.At, second: s.Second, count: count, gzip: zipped}
+	whole.hash = whole.digest(stored)
 	parts := make([]savedPart, count)
 	for i := range parts {
-		chunk := stored[min(len(stored), i*room):min(len(stored), (i+1)*room)]
-		parts[i] = savedPart{at: s.At, second: s.Second, index: i, count: count, gzip: zipped, hash: hash, chunk: chunk}
+		parts[i] = whole
+		parts[i].index, parts[i].chunk = i, stored[min(len(stored), i*room):min(len(stored), (i+1)*room)]
 	}
 	return parts, nil
 }
@@ -164,6 +165,16 @@ func (s *savedPart) pack() []byte {
 	p.b = append(p.b, s.hash[:]...)
 	p.b = append(p.b, s.chunk...)
 	return p.b
+}
+
+// digest is the hash of everything stored, all parts together, and of what every part says of the whole.
+func (s *savedPart) digest(stored []byte) [sha256.Size]byte {
+	p := packer{make([]byte, 0, len(stored)+partHeader)}
+	p.int(int64(s.at))
+	p.int(s.second)
+	p.uint(uint64(s.count)) //nolint:gosec // not negative
+	p.bool(s.gzip)
+	return sha256.Sum256(append(p.b, stored...))
 }
 
 func (s *savedPart) size() int { return len(s.pack()) }

@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) monitor.Exchange) {
 		{"PublishingAgainReplaces", publishAgain},
 		{"WhatIsReadIsACopy", readIsACopy},
 		{"FifteenMinutesAreKept", fifteenMinutes},
+		{"ListsOfRowsComeBackWhole", listsOfRows},
 		{"ACancelledCallIsAnError", cancelled},
 	}
 	for _, p := range parts {
@@ -122,6 +123,22 @@ func fifteenMinutes(t *testing.T, x monitor.Exchange) {
 	publish(t, x, Row("a", Start, 1), Row("a", Start+899, 2))
 	if rows := read(t, x, Start); len(rows) != 1 {
 		t.Errorf("a row of 899 seconds ago is gone; windows of fifteen minutes could not be rebuilt")
+	}
+}
+
+// The leader names the rows of many seconds at once; one that it left out names nobody.
+func listsOfRows(t *testing.T, x monitor.Exchange) {
+	leader := &monitor.Row{Replica: "a", Boot: 1, Leader: 7, Counts: monitor.SecondCounts{Second: Start}}
+	for back := int64(20); back > 0; back-- {
+		s := monitor.Sealed{Second: Start - back, Replicas: []string{"a", "b", "a-long-name.of-a_third"}}
+		if back%5 == 0 {
+			s.Replicas = nil
+		}
+		leader.Sealed = append(leader.Sealed, s)
+	}
+	publish(t, x, leader)
+	if rows := read(t, x, Start); len(rows) != 1 || !reflect.DeepEqual(rows[0], leader) {
+		t.Errorf("got %+v, want %+v", rows, leader)
 	}
 }
 

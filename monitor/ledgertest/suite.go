@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(*testing.T) Fixture) {
 		{"ChangedIsSignalled", changed},
 		{"IncidentRetention", incidentRetention},
 		{"Checkpoints", checkpoints},
+		{"CheckpointsInParts", checkpointsInParts},
 		{"CancelledContext", cancelled},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })

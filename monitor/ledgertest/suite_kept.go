@@ -2,6 +2,8 @@ package ledgertest
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -190,4 +192,56 @@ func checkpoints(t *testing.T, f Fixture) {
 	if read(t, f.Ledger).Revision != head {
 		t.Error("a checkpoint moved head")
 	}
+	if err := store.SaveCheckpoint(t.Context(), "windows", Noon, make([]byte, monitor.MaxCheckpointPart+1)); !errors.Is(err, monitor.ErrTooLarge) {
+		t.Errorf("a value over the limit: %v, want ErrTooLarge", err)
+	}
+	if err := store.SaveCheckpoint(t.Context(), "full", Noon, make([]byte, monitor.MaxCheckpointPart)); err != nil {
+		t.Errorf("a value of the limit: %v", err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := store.SaveCheckpoint(cancelled, "windows", Noon, []byte("x")); err == nil {
+		t.Error("saved although cancelled")
+	}
+	if _, err := store.LoadCheckpoint(cancelled, "windows"); err == nil {
+		t.Error("loaded although cancelled")
+	}
+}
+
+// A checkpoint larger than a value travels in parts; a new leader goes on from it, and the old one can no longer replace it.
+func checkpointsInParts(t *testing.T, f Fixture) {
+	store, ok := f.Ledger.(monitor.Checkpoints)
+	if !ok {
+		t.Fatalf("%T keeps no checkpoints", f.Ledger)
+	}
+	f.Lead(t, f.Ledger)
+	random := rand.New(rand.NewPCG(5, 6)) //nolint:gosec // it must be the same each time
+	data := make([]byte, 3*monitor.MaxCheckpointPart)
+	for i := range data {
+		data[i] = byte(random.Uint32()) //nolint:gosec // truncation is meant
+	}
+	for second := range int64(3) { // places alternate
+		if _, err := (monitor.Saved{At: Noon, Second: second, Data: data[second:]}).SaveIn(t.Context(), store, "learned"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	peer, ok := f.Peer(t, "peer").(interface {
+		monitor.Ledger
+		monitor.Checkpoints
+	})
+	if !ok {
+		t.Fatal("a peer keeps no checkpoints")
+	}
+	loaded := func(of monitor.Checkpoints, second int64) {
+		t.Helper()
+		got, size, err := monitor.LoadSaved(t.Context(), of, "learned")
+		if err != nil || got == nil || got.At != Noon || got.Second != second || !bytes.Equal(got.Data, data[second:]) || size < len(data) {
+			t.Errorf("got %d bytes stored (%v), want what was saved at second %d", size, err, second)
+		}
+	}
+	loaded(peer, 2)
+	if _, err := (monitor.Saved{At: Noon, Second: 3, Data: data}).SaveIn(t.Context(), peer, "learned"); !errors.Is(err, monitor.ErrNotLeader) {
+		t.Errorf("saved by one that does not lead: %v", err)
+	}
+	loaded(store, 2)
 }
