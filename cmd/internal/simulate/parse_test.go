@@ -96,12 +96,15 @@ faults:
   - {raw_codes: {"00": 0.5, "01": 0.6}}
   - {outcomes: {SUCCEEDED: -0.5, REJECTED: 1.5}}
   - {latency: {p50: 2s, p99: 1s}}
+  - {latency_of: {TIMED_OUT: 10s}}
+  - {latency: 1s, latency_of: {LATE: 10s, TIMED_OUT: 0s}}
 `, []string{
 			"truth[0]: says nothing", "truth[1]: give one of outcomes, raw_codes and success", "truth[2]: factor changes the entry below",
 			"truth[3]: otherwise stands with success or factor", "truth[4]: payer_burst stands alone", "truth[5].payer_burst: want failures and over",
 			"truth[6].success: base is missing", "truth[7].wander: want sigma and every", "truth[8].pending: want share",
 			"f.yaml:21:23: truth[9].pending.share: \"1.5\": want a number from 0 to 1", "truth[10]: common_mode must not be cut",
 			"truth[11].raw_codes: probabilities add up to 1.1, want 1", "truth[12].outcomes.SUCCEEDED: \"-0.5\"", "truth[13].latency: want p50 above zero and p99 not below it",
+			"truth[14]: latency_of needs latency", "truth[15].latency_of.LATE: unknown outcome", "truth[15].latency_of.TIMED_OUT: want a latency above zero",
 		}},
 		{"silent gateways", strings.Replace(minimal, "truth:", "reports: {lost: 2, silent: [{from: 20s, to: 10s}, {from: 2m}, {gateway: 2}, {from: 1s, still: true}]}\ntruth:", 1), []string{
 			"f.yaml:11:17: reports.lost: \"2\": want a number from 0 to 1", "reports.silent[0]: to must be after from", "reports.silent[1]: never happens",

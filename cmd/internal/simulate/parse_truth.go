@@ -34,7 +34,11 @@ func parseTruth(v value) Truth {
 		t.Latency = &Spread{}
 		parseSpread(v, t.Latency)
 	}
+	keys["latency_of"] = func(v value) { t.Takes = parseTakes(v) }
 	v.object(keys)
+	if t.Takes != nil && t.Latency == nil {
+		v.fail("latency_of needs latency, for every other outcome")
+	}
 	checkTruth(v, &t)
 	return t
 }
@@ -139,6 +143,23 @@ func parseOutcomes(v value, t *Truth) {
 		sum += t.Outcomes[o]
 	})
 	checkSum(v, sum)
+}
+
+// parseTakes reads the latency of single outcomes.
+func parseTakes(v value) *[statemachine.NumOutcomes]Spread {
+	var takes [statemachine.NumOutcomes]Spread
+	v.pairs(func(key string, item value) {
+		o, err := statemachine.ParseOutcome(key)
+		if err != nil || o == statemachine.OutcomeUnspecified {
+			item.fail("unknown outcome %q", key)
+			return
+		}
+		parseSpread(item, &takes[o])
+		if takes[o].P50 == 0 {
+			item.fail("want a latency above zero")
+		}
+	})
+	return &takes
 }
 
 func parseCodes(v value, t *Truth) {
