@@ -149,27 +149,32 @@ func declineCases() []declineCase {
 		{
 			"a whole channel", everyBank(2, 0.06),
 			declining(0.6, func(p paying) bool { return p.channel == "unionpay" }),
-			[]string{"DECLINE_BURST unionpay", "DECLINE_BURST_OVER unionpay"}, 20,
+			[]string{"DECLINE_BURST unionpay", "DECLINE_BURST_OVER unionpay"},
+			20,
 		},
 		{
 			"one bank of a channel", everyBank(2, 0.06),
 			declining(0.6, func(p paying) bool { return p.channel == "unionpay" && p.bank == "ICBC" }),
-			[]string{"DECLINE_BURST " + icbcOnUnionpay, "DECLINE_BURST_OVER " + icbcOnUnionpay}, 70,
+			[]string{"DECLINE_BURST " + icbcOnUnionpay, "DECLINE_BURST_OVER " + icbcOnUnionpay},
+			70,
 		},
 		{
 			"every payment of a quiet channel", everyBank(0.05, 0.06),
 			declining(1, func(p paying) bool { return p.channel == "unionpay" }),
-			[]string{"DECLINE_BURST unionpay", "DECLINE_BURST_OVER unionpay"}, 200,
+			[]string{"DECLINE_BURST unionpay", "DECLINE_BURST_OVER unionpay"},
+			200,
 		},
 		{
 			"trap: salary day on every channel", everyBank(2, 0.06),
 			during(func(p *paying) { p.declines = 0.6 }),
-			[]string{"DECLINES_RISE "}, 90,
+			[]string{"DECLINES_RISE "},
+			90,
 		},
 		{
 			"trap: one bank declines on every channel", everyBank(2, 0.06),
 			declining(0.6, func(p paying) bool { return p.bank == "ICBC" }),
-			[]string{"DECLINES_RISE "}, 90,
+			[]string{"DECLINES_RISE "},
+			90,
 		},
 		{
 			"trap: a campaign of bad risk that one channel alone carries", append(everyBank(2, 0.06),
@@ -179,7 +184,8 @@ func declineCases() []declineCase {
 					p.rate = 4
 				}
 			}),
-			[]string{"DECLINES_RISE unionpay"}, 90,
+			[]string{"DECLINES_RISE unionpay"},
+			90,
 		},
 		{
 			"trap: one payer tries again and again on a quiet channel", everyBank(0.05, 0.06),
@@ -189,7 +195,8 @@ func declineCases() []declineCase {
 				}
 				return p
 			},
-			[]string{"DECLINES_RISE unionpay"}, 180,
+			[]string{"DECLINES_RISE unionpay"},
+			180,
 		},
 		{
 			"trap: other merchants than usual", append(everyBank(2, 0.06),
@@ -199,12 +206,15 @@ func declineCases() []declineCase {
 					p.rate = 2.2 - p.rate
 				}
 			}),
-			[]string{"DECLINES_RISE unionpay"}, 90,
+			[]string{"DECLINES_RISE unionpay"},
+			90,
 		},
 		{
-			"trap: no other channel to compare with", []paying{{"unionpay", "ICBC", "a1", 2, 0.06}},
+			"trap: no other channel to compare with",
+			[]paying{{"unionpay", "ICBC", "a1", 2, 0.06}},
 			during(func(p *paying) { p.declines = 0.6 }),
-			[]string{"DECLINES_RISE unionpay"}, 90,
+			[]string{"DECLINES_RISE unionpay"},
+			90,
 		},
 		{
 			"trap: everywhere, but one channel shows it first", everyBank(2, 0.06),
@@ -214,12 +224,14 @@ func declineCases() []declineCase {
 				}
 				return p
 			},
-			[]string{"DECLINES_RISE "}, 90,
+			[]string{"DECLINES_RISE "},
+			90,
 		},
 		{
 			"trap: one bank everywhere on quiet channels", everyBank(0.05, 0.06),
 			declining(1, func(p paying) bool { return p.bank == "ICBC" }),
-			[]string{"DECLINES_RISE "}, 600,
+			[]string{"DECLINES_RISE "},
+			600,
 		},
 		{
 			"a rush that is declined as usual", everyBank(2, 0.06),

@@ -138,7 +138,7 @@ func TestOwnersCheckpoint(t *testing.T) {
 	if !bytes.Equal(restored.Checkpoint(), saved) {
 		t.Error("a restored watcher's checkpoint differs")
 	}
-	told, _ := restored.watch(50, 600, func(s int64) refusals { return refusals{good: 1} })
+	told, _ := restored.watch(50, 600, func(int64) refusals { return refusals{good: 1} })
 	equal(t, "told after the restart", told, []string{"ACCOUNT_FAILED_OVER INFO"})
 	for cut := range saved {
 		if err := restored.Restore(saved[:cut]); !errors.Is(err, ErrPacked) {

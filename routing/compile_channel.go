@@ -3,6 +3,7 @@ package routing
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
@@ -47,9 +48,21 @@ func (k *compiler) channel(i int, src *configv1.Channel) {
 	if own {
 		k.plan.channelOf[c.id] = index
 		k.plan.facts[c.id] = statemachine.ChannelFacts{
-			Domains: src.GetFailureDomains(), Instruments: k.plan.Instruments(c.id, "", "", ""),
+			Domains: src.GetFailureDomains(), Instruments: k.plan.Instruments(c.id, "", "", ""), Accounts: accountFacts(src),
 		}
 	}
+}
+
+// accountFacts says for whom the accounts of a channel are.
+func accountFacts(src *configv1.Channel) []statemachine.AccountFacts {
+	facts := make([]statemachine.AccountFacts, 0, len(src.GetAccounts()))
+	for _, a := range src.GetAccounts() {
+		merchants := slices.Clone(a.GetMerchants())
+		slices.Sort(merchants)
+		facts = append(facts, statemachine.AccountFacts{ID: a.GetId(), Entity: a.GetEntity(), Merchants: merchants})
+	}
+	slices.SortFunc(facts, func(a, b statemachine.AccountFacts) int { return strings.Compare(a.ID, b.ID) })
+	return facts
 }
 
 func (k *compiler) channelDomains(path string, c *channel, index int32, src *configv1.Channel) {

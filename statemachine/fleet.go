@@ -32,6 +32,14 @@ func (f *Fleet) State(s Scope) State {
 type ChannelFacts struct {
 	Domains     []string
 	Instruments []Instrument
+	Accounts    []AccountFacts // sorted by id
+}
+
+// AccountFacts says for whom a merchant account is.
+type AccountFacts struct {
+	ID        string
+	Entity    string
+	Merchants []string // those that may use it, sorted; empty = every merchant of the entity
 }
 
 // LaneMembers is one lane with the channels that can carry it, in rank order by configuration.
