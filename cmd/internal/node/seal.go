@@ -105,12 +105,16 @@ func (n *Node) rows(ctx context.Context, look *lookout, second, newest int64) ([
 		return rows, err
 	}
 	named, known, err := look.named(ctx, second, newest)
+	waits := n.control.View().Leader == 0 && newest-second < adoptWait
 	switch {
 	case known:
 		rows, err := look.only(ctx, second, named)
+		if err != nil && len(named) > 0 && waits { // what the leader has seen we shall see
+			return nil, errWaiting
+		}
 		n.sealing.seal(second, n.cfg.Replica, named)
 		return rows, err
-	case n.control.View().Leader == 0 && newest-second < adoptWait:
+	case waits:
 		return nil, errWaiting
 	case err == nil:
 		var rows []*monitor.Row

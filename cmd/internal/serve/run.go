@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-pay/sluice/cmd/internal/node"
+	"github.com/sluice-pay/sluice/cmd/internal/record"
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/monitor/etcdstore"
 	"github.com/sluice-pay/sluice/server"
@@ -58,6 +59,7 @@ type replica struct {
 	node     *node.Node
 	server   *server.Server
 	metrics  *server.Metrics
+	recorder *record.Recorder // nil = nothing is recorded
 }
 
 func (r *replica) run(ctx, starting context.Context) error {
@@ -84,10 +86,14 @@ func (r *replica) run(ctx, starting context.Context) error {
 	g.Go(func() error { series.Run(loops); return nil })
 	checkpoints := node.NewCheckpointWriter(r.ledger, r.metrics, r.o.Logger)
 	g.Go(func() error { checkpoints.Run(loops); return nil })
+	if err := r.record(&g, loops); err != nil {
+		stopLoops()
+		return errors.Join(err, g.Wait())
+	}
 	r.node = node.New(node.Config{
 		Replica: r.o.Replica, Boot: r.boot, Ledger: r.ledger, Logger: r.o.Logger,
 		Exchange: r.exchange.rows, Claims: r.exchange.claims, Grace: r.exchange.grace,
-		OnEntry: r.entry, OnAlert: r.alert, OnTable: snapshots.Publish, OnSealed: series.Offer, Figures: r.metrics,
+		OnEntry: r.entry, OnAlert: r.alert, OnTable: snapshots.Publish, OnSealed: r.sealed(series), Figures: r.metrics,
 		OnCheckpoint: checkpoints.Offer,
 	})
 	if err := r.node.Start(starting, r.o.Catalog, r.exchange.now()); err != nil {
@@ -115,6 +121,9 @@ func (r *replica) open(starting context.Context) error {
 
 // entry passes a change on to those who watch.
 func (r *replica) entry(e monitor.JournalEntry) {
+	if r.recorder != nil {
+		r.recorder.Entry(e)
+	}
 	if r.server != nil {
 		r.server.Hub().Publish([]monitor.JournalEntry{e})
 	}
