@@ -12,6 +12,8 @@ const (
 	DefaultHTTP        = "127.0.0.1:7601"
 	DefaultDataDir     = "sluice-data"
 	DefaultEtcdTimeout = 500 * time.Millisecond
+	DefaultKeep        = 14 * 24 * time.Hour // of recordings
+	DefaultMaxMiB      = 10 * 1024           // of recordings
 )
 
 // Config is the configuration of one replica.
@@ -28,6 +30,7 @@ type Config struct {
 	TLS         ServerTLS
 	Etcd        Etcd
 	Redis       Redis
+	Recording   Recording
 }
 
 // ServerTLS names the files of the gRPC edge's TLS; all empty = plain text.
@@ -71,6 +74,13 @@ type Redis struct {
 	Username     string
 	PasswordFile string
 	DB           int
+}
+
+// Recording says where this replica records what it sees while it leads; without a directory it does not.
+type Recording struct {
+	Directory string
+	Keep      time.Duration // files last written longer ago are removed
+	MaxMiB    int           // of this replica's files together; the oldest are removed
 }
 
 // Used reports whether a Redis is configured.

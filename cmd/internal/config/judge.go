@@ -55,6 +55,11 @@ func (j *judge) together(sound bool) {
 	if c.Etcd.External() && j.explicit("data_dir") {
 		j.fail("data_dir", "is of the store in the process, but etcd.endpoints names an external one: keep one of the two")
 	}
+	for _, key := range []string{"recording.keep", "recording.max_mib"} {
+		if j.explicit(key) && c.Recording.Directory == "" {
+			j.fail(key, "is of use with recording.directory only")
+		}
+	}
 	if sound {
 		j.edges(c)
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -25,7 +26,7 @@ func (s *setting) variable() string {
 
 // settings lists everything that can be configured, in the order in which it is shown.
 func settings() []setting {
-	return slices.Concat(processSettings(), storeSettings())
+	return slices.Concat(processSettings(), storeSettings(), recordingSettings())
 }
 
 func processSettings() []setting {
@@ -74,6 +75,20 @@ func processSettings() []setting {
 		{
 			key: "tls.client_ca", usage: "PEM `file` of the authorities of clients' certificates, which are then required", file: true,
 			parse: into(func(c *Config) *string { return &c.TLS.ClientCA }, path),
+		},
+	}
+}
+
+func recordingSettings() []setting {
+	return []setting{
+		{
+			key: "recording.directory", usage: "directory to record sealed seconds and changes in, for sluice backtest; without it nothing is recorded", file: true,
+			parse: into(func(c *Config) *string { return &c.Recording.Directory }, path),
+		},
+		{key: "recording.keep", usage: "how long recordings are kept, 1h to 8760h", standard: DefaultKeep.String(), parse: recordingKeep},
+		{
+			key: "recording.max_mib", usage: "how many MiB this replica's recordings may take, 64 to 1048576; the oldest are removed", standard: strconv.Itoa(DefaultMaxMiB),
+			parse: recordingMax,
 		},
 	}
 }

@@ -170,6 +170,24 @@ func etcdTimeout(c *Config, values []string) error {
 	return nil
 }
 
+func recordingKeep(c *Config, values []string) error {
+	d, err := time.ParseDuration(strings.Join(values, ","))
+	if err != nil || d < time.Hour || d > 365*24*time.Hour {
+		return fmt.Errorf("%q: want a duration from 1h to 8760h", strings.Join(values, ","))
+	}
+	c.Recording.Keep = d
+	return nil
+}
+
+func recordingMax(c *Config, values []string) error {
+	n, err := strconv.Atoi(strings.Join(values, ","))
+	if err != nil || n < 64 || n > 1<<20 {
+		return fmt.Errorf("%q: want a whole number of MiB from 64 to 1048576", strings.Join(values, ","))
+	}
+	c.Recording.MaxMiB = n
+	return nil
+}
+
 func redisDB(c *Config, values []string) error {
 	n, err := strconv.Atoi(strings.Join(values, ","))
 	if err != nil || n < 0 || n > maxDB {
