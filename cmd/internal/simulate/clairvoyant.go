@@ -19,8 +19,8 @@ const (
 // affected adds a payment that would have taken a labelled way to the evidence of the clairvoyant: a CUSUM that knows
 // both true rates and the scope, on the outcome the payment would have had. Noise payers never come here.
 func (j *judge) affected(p *payment, at time.Duration, first, way *cell) {
-	for _, l := range j.labels {
-		if !l.cells[first.id] || !l.active(at) {
+	for _, l := range j.live(at) {
+		if !l.cells[first.id] {
 			continue
 		}
 		w := where{at: at, gateway: p.gateway, replica: p.replica}

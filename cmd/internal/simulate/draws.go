@@ -83,7 +83,8 @@ func (a *arrivals) next() (time.Duration, bool) {
 			return 0, false
 		}
 		a.at += time.Duration(gap * float64(time.Second))
-		if a.rng.Float64()*most <= a.stream.Rate*a.stream.Shape.at(a.at, a.start, a.run) && a.at < a.run {
+		x := a.rng.Float64() * most / a.stream.Rate
+		if x <= a.stream.Shape.bound(a.at) && x <= a.stream.Shape.at(a.at, a.start, a.run) && a.at < a.run {
 			return a.at, true
 		}
 	}

@@ -20,14 +20,15 @@ type Replica interface {
 
 // Question is a payment that asks for its way.
 type Question struct {
-	Payment  string
-	Stream   *Stream // what is known of it: instrument, merchant, amount; not to be changed
-	Payer    uint64
-	Gateway  int    // from 1
-	Attempts int    // made before; their channels are not among the ways any more
-	Ways     []Way  // in the order it would have with everything healthy: the first is the one it prefers
-	of       *world // for Unwell
-	payment  *payment
+	Payment   string
+	Stream    *Stream // what is known of it: instrument, merchant, amount; not to be changed
+	Payer     uint64
+	Gateway   int    // from 1
+	Attempts  int    // made before; their channels are not among the ways any more
+	Ways      []Way  // in the order it would have with everything healthy: the first is the one it prefers
+	Abandoned bool   // the payer leaves before it becomes an attempt: no result will come
+	of        *world // for Unwell
+	payment   *payment
 }
 
 // Way is a channel with the merchant's account there.
@@ -83,7 +84,8 @@ type Rival struct {
 // Build starts a policy for one run.
 type Build func(ctx context.Context, p *Prepared, to Gates) (Rival, error)
 
-// Judge runs a prepared scenario without an event log and returns what the judge saw; without a policy of its own through
+// Judge runs a prepared scenario without an event log, and without the summary's expected successes of the oracle (the
+// detail counts failures against it instead), and returns what the judge saw; without a policy of its own through
 // the production node.
 func Judge(ctx context.Context, p *Prepared, start Build) (*Summary, error) {
 	if start == nil {

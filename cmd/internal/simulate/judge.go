@@ -25,6 +25,11 @@ type judge struct {
 	fate   fate
 
 	always  bool // watch every payment
+	hurried bool // without the expected successes of the oracle, which only the event log tells
+
+	lasting  []*label // the labels whose fault lasts, from from to to
+	from, to time.Duration
+
 	detail  Detail
 	entries map[statemachine.Scope][]time.Duration // of the last ten minutes
 	oracles *payment                               // the payment whose first try is held against the oracle's
@@ -50,13 +55,34 @@ func (j *judge) watching(at time.Duration) bool {
 	if j.always || len(j.closed) > 0 {
 		return true
 	}
-	return slices.ContainsFunc(j.labels, func(l *label) bool { return l.active(at) })
+	return len(j.live(at)) > 0
+}
+
+// live lists the labels whose fault lasts; they change where one begins or ends.
+func (j *judge) live(at time.Duration) []*label {
+	if at >= j.from && at < j.to {
+		return j.lasting
+	}
+	j.lasting, j.from, j.to = j.lasting[:0], 0, math.MaxInt64
+	for _, l := range j.labels {
+		if l.active(at) {
+			j.lasting = append(j.lasting, l)
+		}
+		for _, edge := range []time.Duration{l.from, l.to} {
+			if edge <= at {
+				j.from = max(j.from, edge)
+			} else {
+				j.to = min(j.to, edge)
+			}
+		}
+	}
+	return j.lasting
 }
 
 // arrived counts a payment, and what the oracle may expect of it: the best channel at that instant.
 func (j *judge) arrived(p *payment, at time.Duration) {
 	j.sum.Payments++
-	if p.abandon || p.angry != nil {
+	if p.abandon || p.angry != nil || j.hurried {
 		return
 	}
 	best := 0.0
@@ -179,8 +205,8 @@ func (j *judge) attempted(p *payment, at time.Duration, way *cell, t *tried) {
 			j.detail.ExcessFailed++
 		}
 	}
-	for _, l := range j.labels {
-		if !l.cells[way.id] || !l.active(at) {
+	for _, l := range j.live(at) {
+		if !l.cells[way.id] {
 			continue
 		}
 		if l.detected < 0 {

@@ -88,8 +88,8 @@ func (l *label) covers(cells []cell, s statemachine.Scope) (inside, touches bool
 
 // reportDue notes when the result of an attempt comes in.
 func (j *judge) reportDue(way *cell, started, due time.Duration) {
-	for _, l := range j.labels {
-		if l.cells[way.id] && l.active(started) {
+	for _, l := range j.live(started) {
+		if l.cells[way.id] {
 			l.last = max(l.last, due)
 		}
 	}

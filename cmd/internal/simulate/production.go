@@ -77,9 +77,10 @@ func (m *member) start(ctx context.Context, now time.Time) error {
 	if m.c.p.Scenario.Replicas > 1 {
 		grace = shareGrace
 	}
+	ledger, exchange := m.stores()
 	var n *node.Node
 	n = node.New(node.Config{
-		Replica: replicaName(m.index), Boot: m.boot, Ledger: m.ledger, Exchange: m.c.exchange,
+		Replica: replicaName(m.index), Boot: m.boot, Ledger: ledger, Exchange: exchange,
 		Logger: slog.New(slog.DiscardHandler), Budget: -1, Grace: grace, OnAlert: m.c.to.alert,
 		OnEntry:  func(e monitor.JournalEntry) { m.c.entry(e, n.Control().View()) },
 		OnSealed: func(sum *monitor.SecondCounts) { m.c.sealed(sum, n.Control().View()) },
@@ -93,6 +94,14 @@ func (m *member) start(ctx context.Context, now time.Time) error {
 	}
 	m.nodeReplica = newNodeReplica(n, m.c.p.Catalog)
 	return nil
+}
+
+// stores are what a member shares with the others, and what faults can break.
+func (m *member) stores() (monitor.Ledger, monitor.Exchange) {
+	if m.c.p.alone() {
+		return forgetful{m.ledger}, &handover{}
+	}
+	return m.ledger, m.c.exchange
 }
 
 // entry gives each journal entry to the world once.

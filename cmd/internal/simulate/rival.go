@@ -69,6 +69,7 @@ func (r *rivalReplica) Route(q *question, now time.Time, out *answer) error {
 	ask := &r.ask
 	ask.Payment, ask.Stream, ask.Payer, ask.Attempts, ask.of, ask.payment = q.payment, q.stream, q.payer, len(q.attempts), q.world, q.of
 	ask.Gateway, ask.Ways = q.of.gateway, ask.Ways[:0]
+	ask.Abandoned = q.of.abandon && len(q.attempts) == 0
 	for _, o := range r.order.offers {
 		ask.Ways = append(ask.Ways, Way{Channel: o.channel, Account: o.account})
 	}

@@ -53,6 +53,14 @@ func (s Shape) begins() time.Duration {
 	return from
 }
 
+// bound is an upper bound of at near t, cheaper than at and closer than most.
+func (s Shape) bound(t time.Duration) float64 {
+	if s.Kind == ShapeDay && t%s.Every < s.Every-s.Length {
+		return 1 + s.Amplitude
+	}
+	return s.most()
+}
+
 // most is an upper bound of at.
 func (s Shape) most() float64 {
 	most := 1.0

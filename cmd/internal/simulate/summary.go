@@ -48,8 +48,10 @@ func (j *judge) summary() *Summary {
 	j.settle(run)
 	s := &j.sum
 	s.Event = "summary"
-	s.OracleSucceeded = round(j.oracle)
-	s.ExcessFailed = round(j.oracle - float64(s.Succeeded-j.angry))
+	if !j.hurried {
+		s.OracleSucceeded = round(j.oracle)
+		s.ExcessFailed = round(j.oracle - float64(s.Succeeded-j.angry))
+	}
 	s.Incidents, s.OtherIncidents = []Incident{}, []Incident{}
 	s.Detail = &j.detail
 	for _, l := range j.labels {

@@ -35,6 +35,9 @@ type fates struct {
 	usual  Spread  // latency where the truth says nothing
 	over   []int32 // room for layers
 	late   bool    // some entry speaks of PENDING
+
+	live     [][]int32 // the entries of byCell that last, from from to to
+	from, to time.Duration
 }
 
 func newFates(s *Scenario, cells []cell, k *contracts, seed uint64) *fates {
@@ -87,6 +90,35 @@ func (t *Truth) active(w where) bool {
 		(t.Selector.Replica == 0 || t.Selector.Replica == w.replica)
 }
 
+// lasting lists the entries that last, by cell; they change where one begins or ends.
+func (f *fates) lasting(at time.Duration) [][]int32 {
+	if f.live != nil && at >= f.from && at < f.to {
+		return f.live
+	}
+	if f.live == nil {
+		f.live = make([][]int32, len(f.byCell))
+	}
+	f.from, f.to = math.MinInt64, math.MaxInt64
+	for i := range f.truth {
+		for _, edge := range [...]time.Duration{f.truth[i].From, f.truth[i].To} {
+			if edge <= at {
+				f.from = max(f.from, edge)
+			} else {
+				f.to = min(f.to, edge)
+			}
+		}
+	}
+	for i, entries := range f.byCell {
+		f.live[i] = f.live[i][:0]
+		for _, j := range entries {
+			if t := &f.truth[j]; at >= t.From && at < t.To {
+				f.live[i] = append(f.live[i], j)
+			}
+		}
+	}
+	return f.live
+}
+
 // layers are the entries that apply to one attempt, gathered from the newest down.
 type layers struct {
 	base                     int     // the entry that says what happens, -1 = none yet
@@ -98,7 +130,7 @@ type layers struct {
 func (f *fates) meet(c *cell, w where, without string, out *fate) {
 	*out = fate{latency: f.usual}
 	l := layers{base: -1, over: f.over[:0], pending: !f.late}
-	for _, j := range slices.Backward(f.byCell[c.id]) {
+	for _, j := range slices.Backward(f.lasting(w.at)[c.id]) {
 		t := &f.truth[j]
 		if t.active(w) && (without == "" || t.Incident != without) && l.add(t, j, out) {
 			break

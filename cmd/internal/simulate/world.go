@@ -63,6 +63,7 @@ func newWorld(p *Prepared, out io.Writer) *world {
 	}
 	w.fates = newFates(s, p.cells, p.known, p.Seed)
 	w.judge = newJudge(p, w.fates)
+	w.judge.hurried = !w.log.on()
 	for i := range s.Traffic {
 		w.arrivals = append(w.arrivals, newArrivals(s, i, p.Seed))
 		w.arrive(i)
