@@ -13,7 +13,7 @@ type count struct{ answered, bad float64 }
 func (c *count) add(answered, bad float64) { c.answered, c.bad = c.answered+answered, c.bad+bad }
 
 // rate is the failure rate, and whether there is any.
-func (c count) rate() (float64, bool) {
+func (c *count) rate() (float64, bool) {
 	if c.answered == 0 {
 		return 0, false
 	}

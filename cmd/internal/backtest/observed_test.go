@@ -84,7 +84,7 @@ func (d *diary) second(at int) {
 			t.Outcomes[statemachine.Succeeded] = 1
 		}
 		for o, n := range t.Outcomes {
-			item.Totals[o] = int32(n) //nolint:gosec // 0 or 1
+			item.Totals[o] = int32(n)
 		}
 		item.Sent[statemachine.KindNormal] = 1
 		s.Items = append(s.Items, item)
@@ -160,21 +160,26 @@ func TestObserved(t *testing.T) {
 	if len(r.Both) != 2 || len(r.OnlyAutomation) != 1 || len(r.OnlyPeople) != 1 {
 		t.Fatalf("got %+v", r)
 	}
+	checkPairs(t, r.Both)
+	if only := r.OnlyAutomation[0]; only.Scope != "cards" || only.Failed != 95 {
+		t.Errorf("only automation: %+v", only)
+	}
+	if only := r.OnlyPeople[0]; only.Scope != "alipay" || only.Author != "ana" || only.Said != "contract" {
+		t.Errorf("only people: %+v", only)
+	}
+}
+
+func checkPairs(t *testing.T, both []backtest.Observed) {
+	t.Helper()
 	for i, want := range []struct {
 		first  string
 		lead   int64
 		failed float64
 		back   int64
 	}{{"automation", 240, 240, 180}, {"people", 2, 2, -60}} {
-		if got := r.Both[i]; got.First != want.first || got.Lead != want.lead || got.Failed != want.failed || *got.Back != want.back {
+		if got := both[i]; got.First != want.first || got.Lead != want.lead || got.Failed != want.failed || *got.Back != want.back {
 			t.Errorf("%s: first %s by %d s, %v failed, back %d", got.Scope, got.First, got.Lead, got.Failed, *got.Back)
 		}
-	}
-	if only := r.OnlyAutomation[0]; only.Scope != "cards" || only.Failed != 95 {
-		t.Errorf("only automation: %+v", only)
-	}
-	if only := r.OnlyPeople[0]; only.Scope != "alipay" || only.Author != "ana" || only.Said != "contract" {
-		t.Errorf("only people: %+v", only)
 	}
 }
 

@@ -132,7 +132,7 @@ func scaleTally(t monitor.Tally, part, whole uint32) monitor.Tally {
 }
 
 // less takes u off t, never below zero.
-func less(t *monitor.Tally, u *monitor.Tally) {
+func less(t, u *monitor.Tally) {
 	for o := range t.Outcomes {
 		t.Outcomes[o] -= min(t.Outcomes[o], u.Outcomes[o])
 	}

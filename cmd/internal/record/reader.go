@@ -208,7 +208,7 @@ func unsqueeze(payload []byte) ([]byte, error) {
 func (r *Reader) record() (Record, error) {
 	kind := r.block[0]
 	n, size := binary.Uvarint(r.block[1:])
-	if size <= 0 || n > uint64(len(r.block)-1-size) {
+	if size <= 0 || n > uint64(len(r.block)-1-size) { //nolint:gosec // not negative
 		return Record{}, errors.New("a record is cut short")
 	}
 	body := r.block[1+size : 1+size+int(n)] //nolint:gosec // within the block

@@ -168,6 +168,7 @@ func TestWorldComesBack(t *testing.T) {
 
 // sample returns a file of three blocks of one second each, and where its frames end.
 func sample(t *testing.T) (data []byte, ends []int) {
+	t.Helper()
 	var file bytes.Buffer
 	w := newWriter(t, &file)
 	for i := range 3 {

@@ -211,7 +211,7 @@ func (r *Recorder) rotate() error {
 	header := r.o.Header
 	header.Started = r.begun
 	name := filepath.Join(r.o.Directory, header.Environment+"."+header.Replica+"."+r.begun.Format("20060102T150405.000Z")+Suffix)
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // in the directory configured
 	if err != nil {
 		return fmt.Errorf("recording: %w", err)
 	}

@@ -36,6 +36,7 @@ func newRecorder(t *testing.T, o record.Options) *record.Recorder {
 
 // running runs a recorder until stop is called.
 func running(t *testing.T, r *record.Recorder) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() { r.Run(ctx) })
@@ -77,7 +78,7 @@ func TestRecorderRotatesAndForgets(t *testing.T) {
 		for i := range 150 {
 			r.Second(sealedSecond(time.Now().Unix()))
 			e := sampleEntry()
-			e.Sequence, e.At = uint64(i+1), statemachine.At(time.Now()) //nolint:gosec // small
+			e.Sequence, e.At = uint64(i+1), statemachine.At(time.Now())
 			r.Entry(e)
 			time.Sleep(time.Second)
 		}
