@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"testing"
 
@@ -11,10 +12,10 @@ import (
 )
 
 func noise(seed uint64, n int) []byte {
-	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // it must be the same each time
+	random := rand.New(rand.NewPCG(seed, 1))
 	b := make([]byte, n)
 	for i := range b {
-		b[i] = byte(random.Uint32()) //nolint:gosec // truncation is meant
+		b[i] = byte(random.Uint32())
 	}
 	return b
 }
@@ -36,7 +37,7 @@ func savedIn(t *testing.T, store Checkpoints, s Saved) {
 func TestSavedComesBackInAsManyPartsAsItTakes(t *testing.T) {
 	l := savedLedger(t)
 	for i, n := range []int{0, 1, savedPlain, savedPlain + 1, MaxCheckpointPart, 3 * MaxCheckpointPart, 5000} {
-		want := Saved{At: 77, Second: int64(1000 + i), Data: noise(uint64(i), n)} //nolint:gosec // small
+		want := Saved{At: 77, Second: int64(1000 + i), Data: noise(uint64(i), n)}
 		savedIn(t, l, want)
 		got, size, err := LoadSaved(t.Context(), l, "d")
 		if err != nil || got.At != want.At || got.Second != want.Second || !bytes.Equal(got.Data, want.Data) || size < n {
@@ -110,9 +111,7 @@ func TestSavedTornOrDamagedIsRefused(t *testing.T) {
 	}
 	with := func(name string, b []byte) map[string][]byte {
 		parts := map[string][]byte{}
-		for n, p := range one {
-			parts[n] = p
-		}
+		maps.Copy(parts, one)
 		if parts[name] = b; b == nil {
 			delete(parts, name)
 		}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,20 +16,20 @@ import (
 )
 
 // windowsShop is the shop judged by the windows detector alone.
-var windowsShop = strings.Replace(shop, "  windows: {", "  detector: WINDOWS\n  windows: {", 1) //nolint:gochecknoglobals // a constant in all but name
+var windowsShop = strings.Replace(shop, "  windows: {", "  detector: WINDOWS\n  windows: {", 1)
 
 // keeper is a ledger that keeps checkpoints, and can fail or hang at it.
 type keeper struct {
 	*monitor.MemoryLedger
 
 	fail  error
-	hang  bool
+	hang  atomic.Bool
 	calls int
 }
 
 func (k *keeper) SaveCheckpoint(ctx context.Context, name string, at statemachine.Instant, data []byte) error {
 	k.calls++
-	if k.hang {
+	if k.hang.Load() {
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -224,7 +225,7 @@ func TestTickDoesNotMindLostCheckpoints(t *testing.T) {
 func TestCheckpointWriterKeepsTheTickFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, k := newKeptBench(t)
-		k.hang = true
+		k.hang.Store(true)
 		figures := &kept{}
 		w := NewCheckpointWriter(k, figures, slog.New(slog.DiscardHandler))
 		b.node.cfg.OnCheckpoint = w.Offer
@@ -241,17 +242,16 @@ func TestCheckpointWriterKeepsTheTickFree(t *testing.T) {
 			t.Errorf("ten minutes of Ticks waited %v for the store", took)
 		}
 		synctest.Wait()
-		k.hang = false
+		k.hang.Store(false)
 		time.Sleep(2 * checkpointBudget)
-		synctest.Wait()
-		saved, _, err := monitor.LoadSaved(ctx, b.ledger, checkpointName)
+		stop()
+		<-done
+		saved, _, err := monitor.LoadSaved(t.Context(), b.ledger, checkpointName)
 		if err != nil || saved == nil || saved.Second != b.now.Unix()-1 {
 			t.Errorf("stored %+v (%v), want the newest", saved, err)
 		}
 		if figures.failed != 1 || figures.bytes == 0 {
 			t.Errorf("%d failed, %d bytes stored", figures.failed, figures.bytes)
 		}
-		stop()
-		<-done
 	})
 }

@@ -19,7 +19,6 @@ type slowExchange struct {
 	*monitor.MemoryExchange
 
 	late   bool
-	held   []*monitor.Row
 	hidden string // replica whose rows this one does not see yet
 }
 
