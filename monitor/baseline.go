@@ -5,7 +5,7 @@ import "math"
 const (
 	learnedCap   = 50_000 // results a baseline remembers: older ones fade
 	priorResults = 200    // results that the wider item's rate counts for, beside an item's own
-	coldResults  = 300    // results below which an item is cold
+	coldResults  = 100    // results below which an item is cold
 	normalFloor  = 0.005  // no item is taken to be better than this
 	upperErrors  = 1.64   // standard errors above the estimate: one-sided 95 %
 	upperSpread  = 2      // standard deviations of a wandering rate above its mean
@@ -23,7 +23,7 @@ type expectation struct {
 
 // Results fail rarely; of attempts, any part may be given up before it begins.
 var (
-	resultsExpected = expectation{prior: 0.02, cold: 0.05, ceil: 0.3} //nolint:gochecknoglobals // read-only
+	resultsExpected = expectation{prior: 0.02, cold: 0.04, ceil: 0.3} //nolint:gochecknoglobals // read-only
 	silenceExpected = expectation{prior: 0.1, cold: 0.3, ceil: 0.6}   //nolint:gochecknoglobals // read-only
 )
 

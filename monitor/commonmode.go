@@ -104,10 +104,13 @@ func (m *CommonMode) examine(v *statemachine.Verdict, seen *History, f *statemac
 	for _, c := range channelsOf(v.Scope, f) {
 		others := unrelated(c, seen, f)
 		l := seen.pool(others, v.Evidence.From, v.Evidence.Rate, uncoded)
-		if l.joined() && !(m.believes(second) && calmMajority(others, seen)) {
+		switch {
+		case !l.doubtful() || m.believes(second) && calmMajority(others, seen):
+		case l.joined():
 			return true, false
+		default:
+			wait = wait || seen.younger(v.Scope, others, poolWait)
 		}
-		wait = wait || l.doubtful() && seen.younger(v.Scope, others, poolWait)
 	}
 	return false, wait
 }
@@ -123,7 +126,7 @@ func (m *CommonMode) doubts(e *ScopeEvidence, seen *History, f *statemachine.Fle
 	for _, c := range channelsOf(e.Scope, f) {
 		others := unrelated(c, seen, f)
 		l := seen.pool(others, seen.now-poolFresh, commonRate, uncoded)
-		if l.joined() || l.doubtful() && seen.now-e.Evidence.From < poolWait && len(others) > 0 {
+		if l.doubtful() && (l.joined() || seen.now-e.Evidence.From < poolWait && len(others) > 0) {
 			return true
 		}
 	}
@@ -134,8 +137,12 @@ func (m *CommonMode) doubts(e *ScopeEvidence, seen *History, f *statemachine.Fle
 // stand by, it is not worth waiting.
 func (h *History) younger(scope statemachine.Scope, others []statemachine.Scope, longest int64) bool {
 	s := h.items[scope]
-	if s == nil || s.track.crossed == 0 {
+	if s == nil {
 		return false
+	}
+	age := int64(0) // of a part, which raises no alarm itself
+	if s.track.crossed != 0 {
+		age = h.now - s.track.crossed
 	}
 	perSecond := 0.0
 	for _, o := range others {
@@ -143,7 +150,7 @@ func (h *History) younger(scope statemachine.Scope, others []statemachine.Scope,
 			perSecond += s.track.perSecond()
 		}
 	}
-	return perSecond*float64(longest) >= 1 && h.now-s.track.crossed < longest
+	return perSecond*float64(longest) >= 1 && age < longest
 }
 
 // lasts reports whether unrelated channels still fail at once.
@@ -166,13 +173,14 @@ func (m *CommonMode) alert(kind string, second int64, message string) statemachi
 
 // Withhold gives verdicts that must not lead to a cut their ruling: all that rest on uncoded failures while the common
 // mode is active, and those whose uncoded failures a single gateway instance saw while others report as well.
-func (m *CommonMode) Withhold(verdicts []statemachine.Verdict, reporters uint64) {
+func (m *CommonMode) Withhold(verdicts []statemachine.Verdict, seen *History) {
 	for i := range verdicts {
-		verdicts[i].Ruling = m.ruling(verdicts[i], reporters)
+		verdicts[i].Ruling = m.ruling(&verdicts[i], seen)
 	}
 }
 
-func (m *CommonMode) ruling(v statemachine.Verdict, reporters uint64) statemachine.Ruling {
+func (m *CommonMode) ruling(v *statemachine.Verdict, seen *History) statemachine.Ruling {
+	reporters := seen.Reporters()
 	failing := v.Kind == statemachine.Failing || v.Kind == statemachine.MildlyFailing
 	switch {
 	case !failing || codedAlone(v.Evidence):
@@ -181,10 +189,10 @@ func (m *CommonMode) ruling(v statemachine.Verdict, reporters uint64) statemachi
 			Answer: statemachine.Refuse, Guard: statemachine.GuardCommonMode,
 			Reason: "channels without a common failure domain fail at once: the fault is ours",
 		}
-	case v.Evidence.Reporters == 1 && popcount(reporters) > 1:
+	case popcount(reporters) > 1 && (v.Evidence.Reporters == 1 || v.Evidence.Reporters > 1 && seen.loneReporter(v.Scope, v.Evidence.From, v.Evidence.To)):
 		return statemachine.Ruling{
 			Answer: statemachine.Refuse, Guard: statemachine.GuardSingleReporter,
-			Reason: fmt.Sprintf("only one gateway instance of %d sees failures of %s, none with a coded reply: look at that instance", popcount(reporters), v.Scope),
+			Reason: fmt.Sprintf("of %d gateway instances one alone sees failures of %s, without a coded reply: look at that instance", popcount(reporters), v.Scope),
 		}
 	}
 	return v.Ruling

@@ -99,7 +99,10 @@ func (g *merchantAccounts) failing(failing map[statemachine.Scope]statemachine.V
 			channels[s.Channel] = true
 		}
 	}
-	if len(channels) == 0 || !everywhere(verdicts, g.scopes, seen, f) {
+	if len(channels) == 0 {
+		return m, false
+	}
+	if down, _ := everywhere(verdicts, g.scopes, seen, f); !down {
 		return m, false
 	}
 	for s := range failing {

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -32,18 +33,20 @@ func (f *Findings) Inputs() []Input {
 // Pipeline turns the sum of a sealed second into findings: detector, localisation, common mode, evidence of steps, demand
 // and probe grants. It is deterministic, knows no clock and is not safe for concurrent use.
 type Pipeline struct {
-	detector *Detectors
-	common   CommonMode
-	steps    *Steps
-	demand   *Demand
-	grants   *Grants
-	down     []string // banks whose alert was given
-	downAt   int64
+	detector  *Detectors
+	common    CommonMode
+	steps     *Steps
+	demand    *Demand
+	grants    *Grants
+	watch     *Watchers
+	merchants *Merchants
+	down      []string // banks whose alert was given
+	downAt    int64
 }
 
 // NewPipeline returns a pipeline that has seen nothing.
 func NewPipeline() *Pipeline {
-	return &Pipeline{detector: NewDetectors(), steps: NewSteps(), demand: NewDemand(), grants: NewGrants()}
+	return &Pipeline{detector: NewDetectors(), watch: NewWatchers(), merchants: NewMerchants(), steps: NewSteps(), demand: NewDemand(), grants: NewGrants()}
 }
 
 // Observe takes the sum of one sealed second, in order of time. A second that is not newer than the last is ignored.
@@ -55,6 +58,7 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 	}
 	p.demand.Observe(sum)
 	p.steps.Observe(sum, f)
+	told := p.watch.Observe(sum, f)
 	p.detector.Observe(sum, f)
 	views := p.detector.views()
 	down := []BankDown{}
@@ -63,7 +67,7 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 		v.verdicts, down = localised.Verdicts, append(down, localised.BanksDown...)
 	}
 	alerts, ended := p.common.Observe(views, f, sum.Second)
-	out.Alerts = alerts
+	out.Alerts = append(alerts, told...)
 	if ended != 0 { // what was seen meanwhile was our own fault and must cut nothing afterwards
 		for _, v := range views {
 			v.history.Drop(ended)
@@ -73,9 +77,14 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 		down = nil
 	}
 	out.Verdicts, out.CommonMode = merged(views, f), p.common.Active()
-	p.common.Withhold(out.Verdicts, history.Reporters())
+	var failing []MerchantFailing
+	out.Verdicts, failing = merchantsFailing(out.Verdicts, history, f)
+	p.common.Withhold(out.Verdicts, history)
+	if !out.CommonMode {
+		out.Alerts = append(out.Alerts, p.merchants.Observe(failing, out.Second)...)
+	}
 	out.Steps = p.judged(f)
-	p.banks(&out, down)
+	p.banks(&out, down, f)
 	return out
 }
 
@@ -113,14 +122,13 @@ func (p *Pipeline) judged(f *statemachine.Fleet) []ScopeEvidence {
 const banksQuiet = 60
 
 // banks reports banks that are down everywhere, once while they stay so. In common mode nothing is said about banks.
-func (p *Pipeline) banks(out *Findings, down []BankDown) {
+func (p *Pipeline) banks(out *Findings, down []BankDown, f *statemachine.Fleet) {
 	if p.common.Active() {
 		return
 	}
-	if len(down) == 0 && out.Second-p.downAt >= banksQuiet {
-		p.down = nil
+	if len(down) == 0 && len(p.down) > 0 && out.Second-p.downAt >= banksQuiet {
+		p.up(f) // what was seen while a bank was down everywhere cuts nothing afterwards
 	}
-	// What was seen while a bank was down everywhere cuts nothing afterwards.
 	out.Verdicts = slices.DeleteFunc(out.Verdicts, func(v statemachine.Verdict) bool {
 		return v.Kind != statemachine.Recovered && v.Evidence.From <= p.downAt && slices.Contains(p.down, bankOf(v.Scope))
 	})
@@ -133,6 +141,20 @@ func (p *Pipeline) banks(out *Findings, down []BankDown) {
 		}
 	}
 	slices.SortFunc(out.BanksDown, strings.Compare)
+}
+
+// up forgets what the banks that were down showed, on every channel that carries them.
+func (p *Pipeline) up(f *statemachine.Fleet) {
+	for channel, facts := range f.Channels {
+		for _, in := range facts.Instruments {
+			if slices.Contains(p.down, in.Bank) {
+				for _, v := range p.detector.views() {
+					v.history.forgetAround(statemachine.InstrumentScope(channel, in), f)
+				}
+			}
+		}
+	}
+	p.down = nil
 }
 
 // Grant takes the rows of the sealed second, after Observe, and returns the probe tokens that are valid now: the leader
@@ -154,10 +176,33 @@ func (p *Pipeline) WouldBe(s statemachine.Scope) (perSecond float64, routers int
 // ResultDelay is the learned 99th percentile of a channel's result delay, in seconds.
 func (p *Pipeline) ResultDelay(channel string) int64 { return p.steps.delays.p99(channel) }
 
-// Checkpoint returns what a restart needs to go on: the detector's state. Demand and evidence of steps are gathered anew.
-func (p *Pipeline) Checkpoint() []byte { return p.detector.Checkpoint() }
+// Checkpoint returns what a restart needs to go on: what was learned and is suspected. Demand and evidence of steps are
+// gathered anew.
+func (p *Pipeline) Checkpoint() []byte {
+	pk := packer{[]byte{packVersion, checkpointVersion}}
+	pk.string(string(p.detector.Checkpoint()))
+	pk.string(string(p.watch.Checkpoint()))
+	return pk.b
+}
 
-// Restore takes back what Checkpoint returned.
+// Restore takes back what Checkpoint returned. On an error, which wraps ErrPacked, nothing changes.
 func (p *Pipeline) Restore(b []byte) error {
-	return p.detector.Restore(b) //nolint:wrapcheck // the detector names itself
+	u := &unpacker{b: b}
+	u.version()
+	if v := u.byte(); v != checkpointVersion {
+		u.fail(fmt.Sprintf("checkpoint layout %d, want %d", v, checkpointVersion))
+	}
+	detector, watch := u.string(), u.string()
+	if err := u.done(); err != nil {
+		return fmt.Errorf("restore the pipeline: %w", err)
+	}
+	fresh := NewWatchers()
+	if err := fresh.Restore([]byte(watch)); err != nil {
+		return fmt.Errorf("restore the pipeline: %w", err)
+	}
+	if err := p.detector.Restore([]byte(detector)); err != nil {
+		return err
+	}
+	p.watch = fresh
+	return nil
 }

@@ -35,7 +35,7 @@ func (l looked) joined() bool {
 }
 
 // doubtful reports whether the others may fail too: no fresh evidence is no proof of health.
-func (l looked) doubtful() bool { return poolPrior*math.Exp(l.ratio) > poolDoubt }
+func (l looked) doubtful() bool { return l.joined() || poolPrior*math.Exp(l.ratio) > poolDoubt }
 
 // counted says what of a tally speaks: all results, or only failures without a coded reply.
 type counted func(*Tally) (answered, bad float64)

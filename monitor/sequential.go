@@ -3,6 +3,7 @@ package monitor
 import (
 	"cmp"
 	"math"
+	mathbits "math/bits"
 	"slices"
 
 	"github.com/sluice-pay/sluice/statemachine"
@@ -14,6 +15,7 @@ const SequentialDetector = "sequential"
 const (
 	leastBad      = 3  // bad results of distinct payers that an alarm takes at least
 	recentResults = 16 // newest results that must still show the fault
+	recentBad     = 4  // or as many as hold so many failures of its rate
 	mildConfirm   = 2  // seconds that an alarm of a mild fault must last: a grave one passes through mild rates
 )
 
@@ -131,12 +133,14 @@ func (d *sequential) verdict(s *series, p *statemachine.Policy, threshold float6
 }
 
 // recent reports whether the newest results still fail at half the fault's rate: a fault that is over must not be acted on.
+// The milder it is, the more results it takes to tell.
 func (s *series) recent(rate float64) bool {
+	enough := max(recentResults, recentBad/max(rate, 0.01))
 	n, bad := 0.0, 0.0
 	for _, p := range slices.Backward(s.points) {
 		answered, failed := p.tally.Weighted()
 		n, bad = n+answered, bad+failed
-		if n >= recentResults {
+		if n >= enough {
 			break
 		}
 	}
@@ -226,4 +230,38 @@ func (h *History) calm(item statemachine.Scope, from int64) bool {
 func (h *History) sickens(item statemachine.Scope, coded bool) bool {
 	l := h.pool([]statemachine.Scope{item}, h.now, poolCalmRate, speaking(coded))
 	return l.bad >= 2 && l.suffix >= poolJoined
+}
+
+// forgetAround forgets what items that share payments with a scope show: it was not their own fault.
+func (h *History) forgetAround(scope statemachine.Scope, f *statemachine.Fleet) {
+	for _, s := range h.order {
+		if overlap(scope, s.item, f) {
+			s.track.reset()
+		}
+	}
+}
+
+// loneReporter returns whether nearly all failures of an item without a coded reply were reported by one instance: it has a
+// part in 90 % of the seconds with such failures, and no other in more than a third.
+func (h *History) loneReporter(item statemachine.Scope, from, to int64) bool {
+	const most, others = 0.9, 1.0 / 3
+	s := h.items[item]
+	if s == nil {
+		return false
+	}
+	var seen [64]float64
+	all := 0.0
+	for i := s.first(from); i < len(s.points) && s.points[i].second <= to; i++ {
+		t := &s.points[i].tally
+		if t.Reporters == 0 {
+			continue
+		}
+		_, bad := uncoded(t)
+		all += bad
+		for bits := t.Reporters; bits != 0; bits &= bits - 1 {
+			seen[mathbits.TrailingZeros64(bits)] += bad
+		}
+	}
+	slices.SortFunc(seen[:], func(a, b float64) int { return cmp.Compare(b, a) })
+	return all > 0 && seen[0] >= most*all && seen[1] <= others*all
 }
