@@ -18,6 +18,15 @@ TEST_FLAGS ?= -timeout 10m
 BENCH ?= .
 BENCH_FLAGS ?= -benchmem
 
+# Days of each class of traffic that `make compare` runs, for every seed; POLICIES is a regular expression.
+COMPARE_BUSY ?= 1
+COMPARE_MEDIUM ?= 2
+COMPARE_QUIET ?= 4
+COMPARE_HOURS ?= 24
+COMPARE_SEEDS ?= 101
+COMPARE_POLICIES ?=
+COMPARE_CSV ?= .cache/compare.csv
+
 # Measuring programs run by `make bench` after the benchmarks, one package each.
 BENCH_PROGRAMS := ./cmd/internal/tipping ./cmd/internal/freeze
 
@@ -77,6 +86,12 @@ bench: ## Run the benchmarks and the measuring programs
 	  $(GO) run $$program
 	done
 
+.PHONY: compare
+compare: ## Run the same days through breaker libraries and through Sluice: a table, and COMPARE_CSV
+	mkdir -p '$(dir $(COMPARE_CSV))'
+	$(GO) -C cmd/compare run . --busy $(COMPARE_BUSY) --medium $(COMPARE_MEDIUM) --quiet $(COMPARE_QUIET) \
+	  --hours $(COMPARE_HOURS) --seeds '$(COMPARE_SEEDS)' --policies '$(COMPARE_POLICIES)' --csv '$(abspath $(COMPARE_CSV))'
+
 .PHONY: lint
 lint: lint-go lint-proto lint-tidy ## Check code, protos, generated code and modules
 
@@ -84,6 +99,10 @@ lint: lint-go lint-proto lint-tidy ## Check code, protos, generated code and mod
 lint-go: $(GOLANGCI)
 	$(GO) vet $(PKG)
 	$(GOLANGCI) run $(PKG)
+	for module in $(MODULES); do
+	  $(GO) -C $$module vet ./...
+	  (cd $$module && '$(CURDIR)/$(GOLANGCI)' run ./...)
+	done
 
 .PHONY: lint-proto
 lint-proto: $(BUF) $(GEN) $(PROTOS)

@@ -17,7 +17,8 @@ type Phase uint8
 // The phases, from all to nothing.
 const (
 	Closed Phase = iota // everything
-	Trial               // some, to find out (half-open, ramp, throttled)
+	Slowed              // a part: throttled, or on a ramp
+	Trial               // single payments, to find out (half-open)
 	Open                // nothing
 )
 

@@ -189,7 +189,7 @@ func TestFailsafeThrottlerRefusesUpToNineTenths(t *testing.T) {
 		if n < 10 || n > 90 {
 			t.Errorf("%d of 400 payments passed, want about a tenth", n)
 		}
-		b.phase(one, Trial)
+		b.phase(one, Slowed)
 		b.wait(2 * time.Minute)
 		b.pay(one, 100, tenth, false) // the window empties when a result comes, not by the clock
 		if n := b.pay(one, 20, tenth, false); n != 20 {
@@ -247,7 +247,7 @@ func TestGoZeroPassesOneASecond(t *testing.T) {
 			t.Errorf("it refused within its protection: %d of 5 sent", n)
 		}
 		b.pay(one, 200, tenth, true)
-		b.phase(one, Trial)
+		b.phase(one, Slowed)
 		if n := b.pay(one, 300, tenth, true); n < 29 || n > 60 {
 			t.Errorf("%d payments passed in 30 s, want at least one a second", n)
 		}
@@ -263,6 +263,6 @@ func TestAegisIgnoresChannelsBelowAHundredInThreeSeconds(t *testing.T) {
 		if n := b.pay(two, 1000, 10*time.Millisecond, true); n > 400 {
 			t.Errorf("%d of 1000 fast payments passed", n)
 		}
-		b.phase(two, Trial)
+		b.phase(two, Slowed)
 	})
 }

@@ -156,10 +156,20 @@ func TestFixedWindowGoesBackWhenTheRampFails(t *testing.T) {
 	inBubble(t, FixedWindow(), nil, func(b *bench) {
 		b.pay(one, 20, tenth, true)
 		b.wait(61 * time.Second)
-		b.phase(one, Trial)
+		b.phase(one, Slowed)
+		b.pay(one, 30, time.Second, true) // a tenth is sent
+		b.wait(31 * time.Second)
+		b.phase(one, Open)
+	})
+}
+
+func TestFixedWindowRampSurvivesASingleFailure(t *testing.T) {
+	inBubble(t, FixedWindow(), nil, func(b *bench) {
+		b.pay(one, 20, tenth, true)
+		b.wait(61 * time.Second)
 		b.pay(one, 10, time.Second, true)
 		b.wait(51 * time.Second)
-		b.phase(one, Open)
+		b.phase(one, Slowed)
 	})
 }
 
@@ -175,6 +185,6 @@ func TestFixedWindowForgetsResultsFromBeforeTheCut(t *testing.T) {
 		for _, ticket := range late {
 			ticket.Done(true, b.now)
 		}
-		b.phase(one, Trial)
+		b.phase(one, Slowed)
 	})
 }

@@ -60,7 +60,7 @@ func (w *watched) note(refused bool) {
 // Phase implements Gate.
 func (g *throttlerGate) Phase(k Key, _ time.Time) Phase {
 	if g.throttles.get(k).cut {
-		return Trial
+		return Slowed
 	}
 	return Closed
 }

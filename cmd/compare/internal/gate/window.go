@@ -17,6 +17,7 @@ const (
 	windowFailing  = 0.3
 	rampFirst      = 0.1
 	rampEvery      = time.Minute
+	rampFailures   = 2 // a single failure ends no ramp
 )
 
 type windowGate struct{ windows pool[*window] }
@@ -51,7 +52,7 @@ func (g *windowGate) Phase(k Key, _ time.Time) Phase {
 	case share >= 1:
 		return Closed
 	case share > 0:
-		return Trial
+		return Slowed
 	}
 	return Open
 }
@@ -65,9 +66,9 @@ func (g *windowGate) Tick(now time.Time) {
 	}
 }
 
-// ramp lets twice as much through, unless what was let through failed.
+// ramp lets twice as much through, unless what was let through in this step failed.
 func (w *window) ramp(now time.Time) {
-	if w.results > 0 && float64(w.failed) >= windowFailing*float64(w.results) {
+	if w.failed >= rampFailures && float64(w.failed) >= windowFailing*float64(w.results) {
 		w.step(0, now)
 		return
 	}
