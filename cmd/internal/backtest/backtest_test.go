@@ -239,22 +239,3 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s:\n%s\nwant\n%s", file, got, want)
 	}
 }
-
-// windowsOnly leaves out what the catalogue's own policy does: it follows the product's default detector.
-func windowsOnly(text string) string {
-	var out []string
-	skip := false
-	for part := range strings.SplitSeq(text, "\n\n") {
-		if skip = strings.HasPrefix(part, "catalogue\n"); skip {
-			continue
-		}
-		var lines []string
-		for line := range strings.SplitSeq(part, "\n") {
-			if !strings.HasSuffix(line, "  catalogue") {
-				lines = append(lines, line)
-			}
-		}
-		out = append(out, strings.Join(lines, "\n"))
-	}
-	return strings.Join(out, "\n\n")
-}
