@@ -62,7 +62,7 @@ var expectations = map[string]expectation{ //nolint:gochecknoglobals // a table
 	"medium-half-failing":              {cuts: up(), detected: mediumAny, recovered: mediumBack, moved: 0.06},
 	"medium-one-bank-down":             {cuts: one(icbcScope), detected: mediumHard, recovered: mediumBack, windows: &limits{60, 700}, samples: quietSamples, moved: 0.05},
 	"quiet-hard-down":                  {cuts: up(), detected: quietHard, recovered: quietBack, samples: quietSamples, moved: 0.05},
-	"quiet-hanging":                    {cuts: up(), detected: quietHard, recovered: quietBack, windows: &limits{400, 700}, samples: quietSamples, moved: 0.05},
+	"quiet-hanging":                    {cuts: up(), detected: quietHard, recovered: quietBack, windows: &limits{400, 900}, samples: quietSamples, moved: 0.05},
 	"quiet-half-failing":               {cuts: up(), detected: quietHard, recovered: quietBack, samples: 3 * quietSamples, moved: 0.05},
 	"quiet-payer-in-anger":             {},
 	"one-payment-a-minute-hard-down":   {sequential: true, cuts: up(), detected: 2400, recovered: 1800, samples: quietSamples, moved: 0.1},
@@ -114,7 +114,7 @@ var expectations = map[string]expectation{ //nolint:gochecknoglobals // a table
 	"success-rate-swings":            {cuts: up(), detected: busyHard, recovered: busyBack, windows: &limits{15, 180}, moved: 0.05},
 	// Operators and the control plane.
 	"operator-off-on":           {check: ordersObeyed},
-	"three-replicas-one-killed": {cuts: up(), detected: busyAny, recovered: 150, windows: &limits{30, 300}, moved: 0.1},
+	"three-replicas-one-killed": {cuts: up(), detected: busyAny, recovered: 150, windows: &limits{30, 500}, moved: 0.1},
 	"redis-down":                {cuts: up(), detected: 60, recovered: 150, windows: &limits{60, 300}, moved: 0.12},
 	"redis-slow":                {cuts: up(), detected: 60, recovered: 150, windows: &limits{60, 300}, moved: 0.12},
 	"etcd-down-during-a-fault":  {cuts: up(), detected: 45, recovered: 150, windows: &limits{45, 300}, moved: 0.1, check: neverTwice},
