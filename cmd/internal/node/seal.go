@@ -107,6 +107,9 @@ func (n *Node) rows(ctx context.Context, look *lookout, second, newest int64) ([
 	named, known, err := look.named(ctx, second, newest)
 	waits := n.control.View().Leader == 0 && newest-second < adoptWait
 	switch {
+	case known && len(named) == 0 && second < n.sealing.begun: // from before this life: there is nothing to miss
+		n.sealing.seal(second, n.cfg.Replica, named)
+		return nil, nil
 	case known:
 		rows, err := look.only(ctx, second, named)
 		if err != nil && len(named) > 0 && waits { // what the leader has seen we shall see
