@@ -39,6 +39,7 @@ func newBench(t *testing.T, channels int) *bench {
 	}
 	policy := statemachine.DefaultPolicy()
 	policy.MinWeightLeft = 0
+	policy.CoolDown, policy.CoolDownMax = 10*time.Second, 10*time.Minute // longer than the tests of one change
 	fleet := &statemachine.Fleet{Default: policy, Channels: map[string]statemachine.ChannelFacts{}}
 	for n := range channels {
 		lane.Members = append(lane.Members, statemachine.Member{Channel: channel(n), Account: "a", Weight: 1 / float64(channels)})

@@ -8,82 +8,141 @@ import (
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
+// How probes are spaced, in would-be payments of the scope. With a budget of 12 % the first takes the sixth, each after a
+// failed one the thirteenth, which leaves a third of the budget for those that pass: on a quiet scope a cadence by the clock would make nearly every payment a probe, and the cut for
+// nothing. A scope without traffic is tried every five minutes, or it would stay closed for ever.
 const (
-	grantTrickle = 60 // seconds: a lifted scope gets at least a token in this time, or it could stay closed for ever
-	grantMaxLife = 60 // seconds
-	grantWaits   = 3  // payments a token's life should see
+	firstProbe   = 0.72 // over the budget: would-be payments before the first probe
+	nextProbe    = 1.5  // over the budget: between a failed probe and the next
+	grantTrickle = 300  // seconds
+	grantAhead   = 3    // tokens in flight once the probes look good
+	grantBeyond  = 3    // probes beyond the budget that may confirm good ones: a quiet scope has saved up none
+	grantMilder  = 1.5  // over the fault's rate: the same for milder faults, which take more probes and harm less
+	grantMaxLife = 60   // seconds
+	grantWaits   = 3    // payments a token's life should see
+	liftedLife   = 15   // seconds a token lives at least, where nobody saw would-be traffic
 )
 
 // Grants hands out probe tokens. Every replica observes, so that a new leader knows at once; only the leader publishes.
 type Grants struct {
 	scopes map[statemachine.Scope]*probing
+	delays delays
 	now    int64
 }
 
-// probing is the running PROBING phase of one scope.
+// probing is one scope that is closed, from the cut until it opens. The budget is that of the whole time: what its traffic
+// allowed while nothing was probed may be used once the probes look good.
 type probing struct {
 	generation uint64
-	begun      int64
-	last       int64 // second of the last token
-	wouldBe    uint64
-	sent       uint64
+	closed     int64  // second in which it was first seen closed
+	seen       uint64 // would-be payments since
+	spent      uint64 // probes sent since
+	last       int64  // second of the last token, 0 = none
+	lastSeen   uint64 // seen when it was given
 	replicas   map[string]*prober
-	tokens     []Grant // newest of each replica, sorted by replica
+
+	// Of the running PROBING phase.
+	sent          []openSends
+	answered, bad float64
+	tokens        []Grant // newest of each replica, sorted by replica
 }
 
-// prober is one replica as seen by a PROBING scope.
+// prober is one replica as seen by a closed scope.
 type prober struct {
 	demand rolling
-	sent   uint64
+	sent   uint64 // in the running phase
 	given  uint64 // tokens since the phase began, lapsed ones included: a router adds what is new to them
-	spent  uint64 // sent when the newest token was given
+	spent  uint64 // sent when the newest tokens were given
+	fresh  uint64 // tokens given then
 }
 
 // NewGrants returns grants for nobody.
-func NewGrants() *Grants { return &Grants{scopes: map[statemachine.Scope]*probing{}} }
+func NewGrants() *Grants { return &Grants{scopes: map[statemachine.Scope]*probing{}, delays: delays{}} }
 
-// Observe takes the rows that make up one sealed second and hands out the tokens that are due. A PROBING scope gets a
-// token per ProbeInterval while all tokens used or in use stay within ProbeBudget of its would-be traffic; the first is
-// free. It goes to the replica that saw most would-be payments in the last minute, self where nobody saw any. When that
-// traffic yields less than one payment an interval, tokens lift the scope to the first place, one a minute at least.
+// Observe takes the rows that make up one sealed second and hands out the tokens that are due. Before the first probe, and
+// between a failed one and the next, so many would-be payments must come by that probes stay within ProbeBudget of them, or
+// five minutes pass; one token is in flight. While the probes look good, the budget of the whole time since the cut may be
+// used up, with several tokens in flight. A token goes to the replica that saw most would-be payments in the last minute,
+// self where nobody saw any. When that traffic yields less than one payment a ProbeInterval, tokens lift the scope to the
+// first place.
 func (g *Grants) Observe(rows []*Row, self string, f *statemachine.Fleet, second int64) {
 	if second <= g.now {
 		return
 	}
 	g.now = second
+	for _, r := range rows {
+		g.delays.observe(&r.Counts)
+	}
 	for scope := range g.scopes {
-		if f.State(scope).Phase != statemachine.Probing {
+		if !closedPhase(f.State(scope)) {
 			delete(g.scopes, scope)
 		}
 	}
 	for scope, st := range f.States {
-		if st.Phase != statemachine.Probing {
+		if !closedPhase(st) {
 			continue
 		}
 		p := g.scopes[scope]
-		if p == nil || p.generation != st.Generation {
-			p = &probing{generation: st.Generation, begun: second, replicas: map[string]*prober{}}
+		if p == nil {
+			p = &probing{closed: second, replicas: map[string]*prober{}}
 			g.scopes[scope] = p
 		}
-		p.observe(scope, rows, second)
-		if !st.Held() {
-			p.grant(scope, self, f.Policy(scope.Channel), second)
+		p.follow(st.Generation)
+		p.observe(scope, st, rows, f, second)
+		if st.Phase == statemachine.Probing && !st.Held() {
+			p.grant(probeOf{scope, st, f.Policy(scope.Channel), self, g.delays.silence(scope, f)}, second)
 		}
 	}
 }
 
-func (p *probing) observe(scope statemachine.Scope, rows []*Row, second int64) {
+func closedPhase(st statemachine.State) bool {
+	return st.Phase == statemachine.Probing || st.Phase == statemachine.Disabled
+}
+
+// follow begins a phase anew where the state did.
+func (p *probing) follow(generation uint64) {
+	if p.generation == generation {
+		return
+	}
+	p.generation = generation
+	p.sent, p.tokens, p.answered, p.bad = nil, nil, 0, 0
+	for _, r := range p.replicas {
+		r.sent, r.given, r.spent, r.fresh = 0, 0, 0, 0
+	}
+}
+
+func (p *probing) observe(scope statemachine.Scope, st statemachine.State, rows []*Row, f *statemachine.Fleet, second int64) {
 	for _, r := range rows {
 		for _, gate := range r.Counts.Gates {
-			if gate.Scope != scope || gate.Generation != p.generation {
+			if gate.Scope != scope {
 				continue
 			}
 			of := p.replica(r.Replica)
 			of.demand.add(second, gate.WouldBe)
-			of.sent += uint64(gate.Sent)
-			p.wouldBe += uint64(gate.WouldBe)
-			p.sent += uint64(gate.Sent)
+			p.seen += uint64(gate.WouldBe)
+			p.spent += uint64(gate.Sent)
+			if gate.Generation == p.generation && gate.Sent > 0 {
+				of.sent += uint64(gate.Sent)
+				p.sent = append(p.sent, openSends{second, uint64(gate.Sent)})
+			}
 		}
+		if r.Counts.Revision > st.After || st.After == 0 {
+			p.answers(scope, r, f)
+		}
+	}
+}
+
+// answers takes the results of probes in one row.
+func (p *probing) answers(scope statemachine.Scope, r *Row, f *statemachine.Fleet) {
+	for i := range r.Counts.Items {
+		item := &r.Counts.Items[i]
+		domain := scope.Kind == statemachine.ScopeDomain && item.Item.Kind == statemachine.ScopeChannel && inside(item.Item, scope, f)
+		if item.Item != scope && !domain {
+			continue
+		}
+		answered, bad := item.Evidence[statemachine.KindProbe].Weighted()
+		p.answered += answered
+		p.bad += bad
 	}
 }
 
@@ -94,44 +153,99 @@ func (p *probing) replica(name string) *prober {
 	return p.replicas[name]
 }
 
-// grant hands out one token if it is due and affordable.
-func (p *probing) grant(scope statemachine.Scope, self string, policy statemachine.Policy, second int64) {
-	interval := seconds(policy.ProbeInterval)
+// probeOf is what grant needs to know of the scope.
+type probeOf struct {
+	scope   statemachine.Scope
+	state   statemachine.State
+	policy  statemachine.Policy
+	self    string
+	silence int64 // seconds after which a probe without an answer is waited for no longer
+}
+
+// grant hands out the tokens that are due and affordable.
+func (p *probing) grant(of probeOf, second int64) {
 	p.tokens = slices.DeleteFunc(p.tokens, func(t Grant) bool { return t.Until < second })
-	if p.inUse() > 0 || p.last != 0 && second-p.last < interval {
+	interval := seconds(of.policy.ProbeInterval)
+	n := p.affordable(of, second, interval)
+	if n == 0 {
 		return
 	}
 	rate := p.rate(second)
-	lift := rate*float64(interval) < 1
-	allowed := 1 + policy.ProbeBudget.Fraction()*float64(p.wouldBe)
-	if lift {
-		allowed += float64(second-p.begun) / float64(max(grantTrickle, interval))
-	}
-	if float64(p.sent)+1 > allowed {
-		return
-	}
-	life := max(2*interval, grantTrickle/4)
+	life := max(2*interval, liftedLife)
 	if rate > 0 {
 		life = max(2*interval, min(grantMaxLife, int64(grantWaits/rate)+1))
 	}
-	name := p.busiest(self, second)
+	name := p.busiest(of.self, second)
 	to := p.replica(name)
-	to.given, to.spent = to.given+1, to.sent
-	token := Grant{Scope: scope, Generation: p.generation, Replica: name, Tokens: to.given, Until: second + life, Lift: lift}
+	unused := uint64(0) // of a grant that has not lapsed
+	if slices.ContainsFunc(p.tokens, func(t Grant) bool { return t.Replica == name }) {
+		unused = to.unused()
+	}
+	to.given, to.spent, to.fresh = to.given+n, to.sent, unused+n
+	token := Grant{
+		Scope: of.scope, Generation: p.generation, Replica: name, Tokens: to.given, Until: second + life,
+		Lift: rate*float64(interval) < 1,
+	}
 	p.tokens = slices.DeleteFunc(p.tokens, func(t Grant) bool { return t.Replica == name })
 	p.tokens = append(p.tokens, token)
 	slices.SortFunc(p.tokens, func(a, b Grant) int { return cmp.Compare(a.Replica, b.Replica) })
-	p.last = second
+	p.last, p.lastSeen = second, p.seen
 }
 
-// inUse is the number of tokens that are valid and, as far as is known, not used.
-func (p *probing) inUse() (n uint64) {
-	for _, t := range p.tokens {
-		if r := p.replica(t.Replica); r.sent == r.spent {
-			n++
+// affordable is how many tokens may be given now.
+func (p *probing) affordable(of probeOf, second, interval int64) uint64 {
+	budget := of.policy.ProbeBudget.Fraction()
+	idle := second - max(p.last, p.closed)
+	flying := p.unused() + p.unanswered(second-of.silence+1)
+	if !p.promising(of.state) {
+		wait := nextProbe
+		if p.last == 0 {
+			wait = firstProbe
 		}
+		due := float64(p.seen-p.lastSeen)*budget >= wait && (p.last == 0 || second-p.last >= interval)
+		if flying == 0 && (due || idle >= max(grantTrickle, interval)) {
+			return 1
+		}
+		return 0
+	}
+	ahead := max(grantAhead, uint64(grantMilder/fault(of.state.Base, probeNormal, faultLeast)))
+	allowed := uint64(grantBeyond + budget*float64(p.seen))
+	switch taken := p.spent + p.unused(); {
+	case flying >= ahead, interval > 1 && second-p.last < interval:
+		return 0
+	case taken < allowed:
+		return min(ahead-flying, allowed-taken)
+	case flying == 0 && idle >= max(grantTrickle, interval):
+		return 1
+	}
+	return 0
+}
+
+// promising says whether what the probes showed makes it likelier that the scope is well than that its fault lasts.
+func (p *probing) promising(st statemachine.State) bool {
+	return odds(p.answered, p.bad, 2*probeNormal, fault(st.Base, 2*probeNormal, faultLeast)) > 0
+}
+
+// unused is the number of tokens that are valid and, as far as is known, not used.
+func (p *probing) unused() (n uint64) {
+	for _, t := range p.tokens {
+		n += p.replica(t.Replica).unused()
 	}
 	return n
+}
+
+func (r *prober) unused() uint64 { return r.fresh - min(r.fresh, r.sent-r.spent) }
+
+// unanswered is the number of probes sent since a second that have no answer.
+func (p *probing) unanswered(since int64) (n uint64) {
+	all := uint64(0)
+	for _, s := range p.sent {
+		all += s.n
+		if s.second >= since {
+			n += s.n
+		}
+	}
+	return min(n, all-min(all, uint64(p.answered)))
 }
 
 // rate is the would-be payments a second of the last minute, over all replicas.
@@ -140,7 +254,7 @@ func (p *probing) rate(second int64) float64 {
 	for _, r := range p.replicas {
 		sum += r.demand.sum(second)
 	}
-	return float64(sum) / float64(max(1, min(loadSpan, second-p.begun+1)))
+	return float64(sum) / float64(max(1, min(loadSpan, second-p.closed+1)))
 }
 
 // busiest is the replica with most would-be traffic in the last minute, the first by name of equals, self without any.

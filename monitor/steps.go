@@ -26,12 +26,13 @@ type step struct {
 	generation uint64
 	number     uint32
 	tally      Tally
-	points     []point // the same by second, of a DEGRADED scope
+	points     []point // the same by second
 	reasons    []statemachine.ReasonCount
 	from       int64 // first second with evidence, 0 = none
 	wouldBe    uint64
 	sent       uint64
-	open       []openSends // attempts without a result, none older than the learned delay, oldest first
+	open       []openSends // attempts without a result, oldest first
+	first      int64       // second of the first attempt, 0 = none
 	demand     rolling
 	seen       int64 // second in which the state was first seen: averages begin there
 	routers    [loadSpan]uint32
@@ -67,7 +68,7 @@ func (s *Steps) Observe(sum *SecondCounts, f *statemachine.Fleet) {
 		}
 		state := f.State(scope)
 		st.gather(scope, state.Phase, sum, f, state.After == 0 || sum.Revision > state.After)
-		st.settle(sum.Second - s.delay(scope, f))
+		st.settle(sum.Second - openKept)
 	}
 }
 
@@ -105,6 +106,9 @@ func (st *step) gate(g GateSum, second int64) {
 	st.wouldBe += uint64(g.WouldBe)
 	st.sent += uint64(g.Sent)
 	if g.Sent > 0 {
+		if st.first == 0 {
+			st.first = second
+		}
 		st.open = append(st.open, openSends{second, uint64(g.Sent)})
 	}
 }
@@ -137,17 +141,32 @@ func (st *step) took(n uint64, from, to int64) uint64 {
 	return n
 }
 
-// settled is the number of attempts of the step that have answered or are older than the learned delay.
-func (st *step) settled() uint64 {
-	open := uint64(0)
-	for _, o := range st.open {
-		open += o.n
+// settled is the number of attempts of the step that are not missing: they have answered, are older than the learned delay,
+// or so young that most do not answer sooner. Of a steady flow some attempts are always on their way, and a step that waited
+// for them would last twenty times the delay. Until there is an attempt that should have answered, all are waited for.
+func (st *step) settled(now, usual, longest int64) uint64 {
+	to := now - usual
+	if st.first > to {
+		to = now
 	}
-	return st.sent - min(st.sent, open)
+	return st.sent - min(st.sent, st.unanswered(now-longest+1, to))
+}
+
+// unanswered is the number of attempts without a result that were sent in the seconds from to to.
+func (st *step) unanswered(from, to int64) (n uint64) {
+	for _, o := range st.open {
+		if o.second >= from && o.second <= to {
+			n += o.n
+		}
+	}
+	return n
 }
 
 // routersStale reports whether the place of a second in routers holds the second of a minute ago.
 func (st *step) routersStale(second int64) bool { return st.demand.at[second%loadSpan] != second }
+
+// openKept is how many seconds an attempt without a result is remembered: longer than any timeout.
+const openKept = 150
 
 // settle drops the attempts sent up to a second: what has not answered by now never will.
 func (st *step) settle(upTo int64) {
@@ -231,23 +250,49 @@ func (st *step) lately(p statemachine.Policy, now int64) (Tally, int64) {
 	}
 }
 
-// delay is after how many seconds an attempt of the scope counts as settled without a result.
-func (s *Steps) delay(scope statemachine.Scope, f *statemachine.Fleet) int64 {
-	if scope.Kind != statemachine.ScopeDomain {
-		return s.delays.p99(scope.Channel)
-	}
-	longest := int64(1)
-	for _, c := range membersOf(scope.Of, f) {
-		longest = max(longest, s.delays.p99(c))
-	}
-	return longest
-}
-
 // Forgive forgets the results gathered so far, where failures turned out to be our own fault.
 func (s *Steps) Forgive() {
 	for _, st := range s.scopes {
 		st.tally, st.points, st.reasons, st.from = Tally{}, nil, nil, 0
 	}
+}
+
+// stepResults are how many results of probes or a ramp step are looked at where there are more: many good ones of before
+// must not outweigh a fault that begins.
+const stepResults = 60
+
+// recent is the step's evidence of the newest seconds that hold so many results, of all where there are fewer.
+func (st *step) recent(results float64) (Tally, int64) {
+	var sum Tally
+	for i := len(st.points) - 1; i >= 0; i-- {
+		sum.Add(&st.points[i].tally)
+		if answered, _ := sum.Weighted(); answered >= results {
+			return sum, st.points[i].second
+		}
+	}
+	return st.tally, st.from
+}
+
+// weighed is the evidence of a step that its judgement rests on.
+func (s *Steps) weighed(scope statemachine.Scope, st *step, state statemachine.State, f *statemachine.Fleet) (Tally, int64) {
+	policy, tally, from := f.Policy(scope.Channel), st.tally, st.from
+	lowered := state.Kind == statemachine.Degraded && state.Phase == statemachine.Ramping
+	switch sequential := policy.Detector == statemachine.DetectorSequential; {
+	case sequential && lowered:
+		tally, from = st.recent(loweredResults(state.Base))
+	case sequential:
+		tally, from = st.recent(stepResults)
+	case lowered:
+		tally, from = st.lately(policy, s.now)
+	}
+	if state.Hangs {
+		if n := uint32(st.unanswered(0, s.now-s.delays.silence(scope, f))); n > 0 {
+			tally.Outcomes[statemachine.TimedOut] += n
+			tally.Bad += n
+			tally.BadPayers += n
+		}
+	}
+	return tally, from
 }
 
 // PerSecond is a scope's would-be payments a second over the last minute, and how many routers saw any of them. It is
@@ -273,10 +318,7 @@ func (s *Steps) Evidence(f *statemachine.Fleet) []ScopeEvidence {
 		if state.Phase != statemachine.Probing && state.Phase != statemachine.Ramping {
 			continue
 		}
-		tally, from := st.tally, st.from
-		if state.Kind == statemachine.Degraded && state.Phase == statemachine.Ramping {
-			tally, from = st.lately(f.Policy(scope.Channel), s.now)
-		}
+		tally, from := s.weighed(scope, st, state, f)
 		e := evidence(scope, &tally, from, s.now)
 		if st.from == 0 {
 			e.From = s.now
@@ -285,7 +327,8 @@ func (s *Steps) Evidence(f *statemachine.Fleet) []ScopeEvidence {
 		perSecond, routers := s.PerSecond(scope)
 		all = append(all, ScopeEvidence{Scope: scope, StepEvidence: statemachine.StepEvidence{
 			Generation: st.generation, Step: st.number, Answered: e.Answered, Bad: e.Bad,
-			WouldBe: st.wouldBe, Sent: st.sent, Settled: st.settled(),
+			WouldBe: st.wouldBe, Sent: st.sent,
+			Settled:   st.settled(s.now, s.delays.of(scope, f, s.delays.usual), s.delays.of(scope, f, s.delays.p99)),
 			PerSecond: perSecond, Routers: routers, Evidence: e,
 		}})
 	}

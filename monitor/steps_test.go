@@ -77,10 +77,13 @@ func TestStepsSettle(t *testing.T) {
 	if got := feed(t0+1, 0, flow{channel: "c1", bank: "ICBC", good: 4, kind: statemachine.KindRamp, age: 2}); got != 4 {
 		t.Errorf("%d settled, want the 4 answered", got)
 	}
-	if got := feed(t0+delayUnknown, 2); got != 10 {
+	if got := feed(t0+delayUnknown, 2); got != 12 {
+		t.Errorf("%d settled, want the 10 older than the delay, and the 2 that could not have answered yet", got)
+	}
+	if got := feed(t0+delayUnknown+delayAssumed, 0); got != 10 {
 		t.Errorf("%d settled, want the 10 older than the delay", got)
 	}
-	learned := sumOf(t0+delayUnknown+1, 5, flow{channel: "c1", bank: "ICBC", good: 200})
+	learned := sumOf(t0+delayUnknown+delayAssumed+1, 5, flow{channel: "c1", bank: "ICBC", good: 200})
 	learned.Items[0].Ages[2] = 200
 	s.Observe(learned, f)
 	if got := s.delays.p99("c1"); got != 3 {
@@ -222,10 +225,11 @@ func TestDemandOfTheLastMinute(t *testing.T) {
 }
 
 // probe plays a router with steady would-be traffic that uses every token at once, or none, and returns the tokens it got.
+// Every probe fails within a second.
 func probe(f *statemachine.Fleet, scope statemachine.Scope, perSecond float64, length int64, use bool) (sent uint64, tokens []Grant) {
 	g := NewGrants()
 	var used, spent uint64 // spent: tokens that are used or lapsed
-	due := 0.0
+	due, failed := 0.0, uint32(0)
 	for second := t0; second < t0+length; second++ {
 		row := &Row{Replica: "r1", Counts: SecondCounts{Second: second}}
 		due += perSecond
@@ -240,6 +244,9 @@ func probe(f *statemachine.Fleet, scope statemachine.Scope, perSecond float64, l
 			}
 		}
 		row.Counts.Gates = []GateSum{gate(scope, 3, 0, wouldBe, now, 1)}
+		item := ItemCounts{Item: scope}
+		item.Evidence[statemachine.KindProbe] = Tally{Bad: failed, BadPayers: failed}
+		row.Counts.Items, failed = []ItemCounts{item}, now
 		g.Observe([]*Row{row}, "r1", f, second)
 		for _, token := range g.Current() {
 			if len(tokens) == 0 || tokens[len(tokens)-1] != token {
@@ -261,10 +268,10 @@ func TestGrants(t *testing.T) {
 		length    int64
 		min, max  uint64
 	}{
-		{"busy: one an interval", 100, 60, 15, 30},
-		{"medium: within the budget", 2, 120, 20, 30},
-		{"quiet: within the budget and a trickle", 0.1, 600, 5, 18},
-		{"silent: lifted, so that it does not stay closed", 0, 600, 8, 11},
+		{"busy: one an interval", 100, 60, 25, 30},
+		{"medium: every thirteenth payment", 2, 120, 17, 19},
+		{"quiet: every thirteenth payment", 0.1, 600, 4, 5},
+		{"silent: lifted, so that it does not stay closed", 0, 610, 2, 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -276,6 +283,117 @@ func TestGrants(t *testing.T) {
 				t.Errorf("lift %t at %g payments a second", last.Lift, tt.perSecond)
 			}
 		})
+	}
+}
+
+// Once the probes look good, several are in flight, within the budget of the whole time since the cut.
+func TestGrantsHurryWhenProbesLookGood(t *testing.T) {
+	scope := statemachine.ChannelScope("c1")
+	f, g := fleetOf("c1"), NewGrants()
+	st := put(f, scope, statemachine.Disabled, 2, 0)
+	st.Base = statemachine.ShareOf(0.5)
+	f.States[scope] = st
+	second := t0
+	feed := func(wouldBe, sent uint32, good int) (given uint64) {
+		second++
+		row := &Row{Replica: "r1", Counts: SecondCounts{Second: second, Gates: []GateSum{gate(scope, f.States[scope].Generation, 0, wouldBe, sent, 1)}}}
+		if good > 0 {
+			row.Counts.Items = []ItemCounts{{Item: scope}}
+			row.Counts.Items[0].Evidence[statemachine.KindProbe].Outcomes[statemachine.Succeeded] = uint32(good)
+		}
+		g.Observe([]*Row{row}, "r1", f, second)
+		for _, token := range g.Current() {
+			given += token.Tokens
+		}
+		return given
+	}
+	for range 20 {
+		if n := feed(10, 0, 0); n != 0 {
+			t.Fatalf("%d tokens while closed", n)
+		}
+	}
+	st.Phase, st.Generation = statemachine.Probing, 3
+	f.States[scope] = st
+	if n := feed(10, 0, 0); n != 1 {
+		t.Fatalf("%d tokens at first, want one", n)
+	}
+	if n := feed(10, 1, 0); n != 1 {
+		t.Errorf("%d tokens while the first probe is unanswered, want no other", n)
+	}
+	if n := feed(10, 0, 1); n != 4 {
+		t.Errorf("%d tokens after a good probe, want three more at once", n)
+	}
+	if n := feed(10, 3, 0); n != 4 {
+		t.Errorf("%d tokens with three probes in flight, want no other", n)
+	}
+	if n := feed(10, 0, 2); n != 6 {
+		t.Errorf("%d tokens after two answers, want two more", n)
+	}
+}
+
+// A probe that is never answered does not hold up the next for ever.
+func TestGrantsGoOnAfterALostProbe(t *testing.T) {
+	scope := statemachine.ChannelScope("c1")
+	f, g := fleetOf("c1"), NewGrants()
+	put(f, scope, statemachine.Probing, 3, 0)
+	var given []int64
+	for second := t0; second < t0+60; second++ {
+		sent := uint32(0)
+		if n := len(given); n > 0 && given[n-1] == second-1 {
+			sent = 1
+		}
+		before := uint64(len(given))
+		g.Observe([]*Row{{Replica: "r1", Counts: SecondCounts{Second: second, Gates: []GateSum{gate(scope, 3, 0, 20, sent, 1)}}}}, "r1", f, second)
+		if now := g.Current(); len(now) > 0 && now[0].Tokens > before {
+			given = append(given, second)
+		}
+	}
+	if len(given) != 3 || given[1]-given[0] != 2*delayUnknown+1 {
+		t.Errorf("tokens at %v, want one each twice the longest delay", given)
+	}
+}
+
+// An unanswered attempt is a failed one where the fault is that nothing answers, and nothing elsewhere.
+func TestStepsOfAHangingFaultCountSilence(t *testing.T) {
+	for _, hangs := range []bool{true, false} {
+		f, s := fleetOf("c1"), NewSteps()
+		f.Default.Detector = statemachine.DetectorSequential
+		scope := statemachine.ChannelScope("c1")
+		s.Observe(sumOf(t0, 5, flow{channel: "c1", bank: "ICBC", good: 200, age: 2}), f) // all answer within a second
+		st := put(f, scope, statemachine.Probing, 3, 0)
+		st.Hangs, st.Base = hangs, statemachine.ShareOf(0.9)
+		f.States[scope] = st
+		for i := range int64(6) {
+			sum := sumOf(t0+1+i, 5, flow{channel: "c2", bank: "ICBC", good: 1})
+			if i == 0 {
+				sum.Gates = []GateSum{gate(scope, 3, 0, 9, 1, 1)}
+			}
+			s.Observe(sum, f)
+			judged, e := judgeStep(st, s.Evidence(f)[0].StepEvidence, f.Default, 0.01)
+			want := statemachine.Gathering
+			if hangs && i >= 4 { // twice the two seconds of the longest delay
+				want = statemachine.Failed
+			}
+			if judged != want || want == statemachine.Failed && !recomputeStep(e) {
+				t.Errorf("hangs %t, silent for %d s: %s, want %s (%+v)", hangs, i, judged, want, e)
+			}
+		}
+	}
+}
+
+// Timeouts do not teach that the channel answers late.
+func TestDelaysLeaveTimeoutsOut(t *testing.T) {
+	d := delays{}
+	for i := range int64(100) {
+		sum := sumOf(t0+i, 5, flow{channel: "c1", bank: "ICBC", good: 3, age: 2})
+		for j := range sum.Items {
+			sum.Items[j].Ages[6] = 2
+			sum.Items[j].Totals[statemachine.TimedOut] = 2
+		}
+		d.observe(sum)
+	}
+	if got := d.p99("c1"); got != 2 {
+		t.Errorf("learned delay %d s, want 2", got)
 	}
 }
 

@@ -56,7 +56,7 @@ func (n *node) key() node {
 	if s.Probation != 0 {
 		s.Probation = max(s.Probation, 100)
 	}
-	s.Relapses = min(s.Relapses, 1)
+	s.Relapses, s.FailedProbings = min(s.Relapses, 1), min(s.FailedProbings, 1)
 	s.Generation, s.Step = 0, 0
 	if s.Incident != "" {
 		s.Incident = "open"

@@ -49,6 +49,7 @@ func fuzzPolicy(script []byte) (Policy, []byte) {
 	p.FirstShare = Share(x >> 2 % uint64(FullShare))
 	p.Factor = 1.1 + float64(x>>8%30)/10
 	p.CoolDown = time.Duration(1+x>>16%60) * time.Second
+	p.CoolDownMax = 2 * p.CoolDown
 	p.Dwell = time.Duration(1+x>>24%20) * time.Second
 	p.QuietRate = float64(x>>32%4) * 0.01
 	p.Probation = time.Duration(x>>40%600) * time.Second

@@ -43,6 +43,9 @@ type Incident struct {
 	Note       string // last annotation of a person
 }
 
+// RuleHanging is the Evidence.Rule of attempts that get no answer, seen before their timeouts return.
+const RuleHanging = "hanging"
+
 // Evidence is what a verdict rests on: enough to recompute it.
 type Evidence struct {
 	Detector    string // "windows", "sequential"
@@ -54,6 +57,7 @@ type Evidence struct {
 	Rate        float64 // Bad / Answered
 	Lower       float64 // 99 % lower confidence bound of the failure rate (Wilson)
 	Baseline    float64 // failure rate taken as normal
+	Fault       float64 // failure rate it was tested against by a sequential test; 0 = no such test
 	Statistic   float64 // the detector's statistic …
 	Threshold   float64 // … and what it had to reach
 	MinSamples  float64 // least Answered the rule asks for

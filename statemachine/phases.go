@@ -42,7 +42,7 @@ func (t *turn) probingEvidence(e StepEvidence) {
 	switch e.Judgement {
 	case Failed:
 		if t.policy.Level != LevelObserve {
-			t.cut(t.stepFinding(e))
+			t.again(t.stepFinding(e))
 		}
 	case Passed:
 		if e.Answered <= 0 || t.from.oscillating(t.now) != 0 {
@@ -50,7 +50,7 @@ func (t *turn) probingEvidence(e StepEvidence) {
 		}
 		t.evidence = t.stepFinding(e)
 		if e.PerSecond < t.policy.QuietRate {
-			t.home("probes passed; too quiet for a ramp")
+			t.home("probes passed, too quiet for a ramp: "+finding(t.evidence), e)
 			return
 		}
 		t.reason = "probes passed: " + finding(t.evidence)
@@ -138,7 +138,7 @@ func (t *turn) stepOver(e StepEvidence) bool {
 func (t *turn) advance(e StepEvidence) {
 	t.evidence = t.stepFinding(e)
 	if t.from.Share >= FullShare {
-		t.home("full share held: " + finding(t.evidence))
+		t.home("full share held: "+finding(t.evidence), e)
 		return
 	}
 	factor := t.policy.Factor
@@ -151,9 +151,10 @@ func (t *turn) advance(e StepEvidence) {
 }
 
 // home ends the incident: HEALTHY, on probation.
-func (t *turn) home(reason string) {
+func (t *turn) home(reason string, e StepEvidence) {
 	t.reason = reason
 	t.move(Healthy, FullShare)
+	t.to.Probation = t.now.Add(t.policy.probation(e.PerSecond))
 	t.close()
 }
 

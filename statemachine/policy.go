@@ -46,8 +46,8 @@ type Policy struct {
 
 	// Recovery.
 	CoolDown       time.Duration // DISABLED before the first probe
-	CoolDownGrowth float64       // factor a relapse
-	CoolDownMax    time.Duration
+	CoolDownGrowth float64       // factor a relapse; a failed probing lengthens it by 1.6, or by this if it is less
+	CoolDownMax    time.Duration // … up to this
 	ProbeInterval  time.Duration // between probe tokens of one scope
 	ProbeBudget    Share         // most of the would-be traffic that probes may take
 	ProbeEvidence  float64       // good results that end PROBING
@@ -77,10 +77,10 @@ func DefaultPolicy() Policy {
 		MildBelow: 0.15, HangAfterMin: 3 * time.Second,
 		Window: 10 * time.Second, WidenFactor: 10, FailureRate: 0.5, MinSamples: 20, MildRate: 0.2,
 		RatioWindow: 10 * time.Second, RatioCount: 10, Ratio: 0.8, Every: time.Second,
-		CoolDown: 10 * time.Second, CoolDownGrowth: 2, CoolDownMax: 10 * time.Minute,
-		ProbeInterval: 2 * time.Second, ProbeBudget: ShareOf(0.12), ProbeEvidence: 3, ProbeFailRate: 0.3,
-		QuietRate: 0.02, FirstShareMin: ShareOf(0.02), FirstShareMax: ShareOf(0.5), Factor: 2,
-		Dwell: 5 * time.Second, StepEvidence: 5, StepSettled: 0.95, Probation: 5 * time.Minute,
+		CoolDown: 2 * time.Second, CoolDownGrowth: 2, CoolDownMax: 10 * time.Second,
+		ProbeInterval: time.Second, ProbeBudget: ShareOf(0.12), ProbeEvidence: 3, ProbeFailRate: 0.3,
+		QuietRate: 0.3, FirstShareMin: ShareOf(0.02), FirstShareMax: ShareOf(0.5), Factor: 2,
+		Dwell: 3 * time.Second, StepEvidence: 5, StepSettled: 0.95, Probation: 5 * time.Minute,
 		CapacityHeadroom: 1.2, MinWeightLeft: 0.4, CutsPerMinute: 2, CertainFailure: 0.9, OffMax: 72 * time.Hour,
 	}
 }

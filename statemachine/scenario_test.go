@@ -178,7 +178,9 @@ func describe(s State, now time.Time) string {
 	add("answer", s.Answer != "", s.Answer)
 	add("cut-by", s.CutBy != CauseNone, s.CutBy)
 	add("base", s.Base != 0, s.Base)
+	add("hangs", s.Hangs, s.Hangs)
 	add("relapses", s.Relapses != 0, s.Relapses)
+	add("failed-probings", s.FailedProbings != 0, s.FailedProbings)
 	add("cool", s.CoolUntil != 0, after(s.CoolUntil))
 	add("probation", s.Phase == Healthy && s.Probation != 0, after(s.Probation))
 	for _, o := range [...]struct {

@@ -18,6 +18,12 @@ const (
 // share is raised (Wald's likelihood ratio).
 const backOdds = 20
 
+// probingGrowth is the factor by which each failed probing lengthens the cool-down.
+const probingGrowth = 1.6
+
+// probationPayments are what a probation should see.
+const probationPayments = 20
+
 // oscillationSpan is the time in which automation may close a scope twice from HEALTHY or RAMPING, not thrice.
 const oscillationSpan = 10 * time.Minute
 
@@ -42,13 +48,40 @@ func (s State) oscillating(now Instant) Instant {
 	return 0
 }
 
-// coolDown is CoolDown × CoolDownGrowth per relapse, capped at CoolDownMax.
-func (p Policy) coolDown(relapses uint32) time.Duration {
-	grown := float64(p.CoolDown) * math.Pow(p.CoolDownGrowth, float64(relapses))
+// coolDown is CoolDown × CoolDownGrowth per relapse × 1.6 per failed probing, capped at CoolDownMax: a scope that was down for
+// an hour is tried again at most that long after the end. Quiet scopes wait longer: for the budget of their probes.
+func (p Policy) coolDown(relapses, failed uint32) time.Duration {
+	grown := float64(p.CoolDown) * math.Pow(p.CoolDownGrowth, float64(relapses)) *
+		math.Pow(min(probingGrowth, p.CoolDownGrowth), float64(failed))
 	if grown >= float64(p.CoolDownMax) {
 		return p.CoolDownMax
 	}
 	return time.Duration(grown)
+}
+
+// probation is the policy's, and longer where it would see too few payments: as long as 20 of them take, at most thrice.
+func (p Policy) probation(perSecond float64) time.Duration {
+	longest := float64(3 * p.Probation)
+	if perSecond > 0 {
+		longest = min(longest, probationPayments/perSecond*float64(time.Second))
+	}
+	return max(p.Probation, time.Duration(longest))
+}
+
+// faultRate is the rate of the fault after this evidence of it. A relapse speaks for the same fault as before, unless what it
+// shows contradicts that: results of a ramp step are few, and those before the relapse are among them.
+func (s State) faultRate(ev Evidence) Share {
+	known := s.Base.Fraction()
+	if s.Phase == Ramping && s.Kind == Cut && known > 0 && WilsonLower(ev.Bad, ev.Answered) <= known &&
+		known <= 1-WilsonLower(ev.Answered-ev.Bad, ev.Answered) {
+		return s.Base
+	}
+	return ShareOf(ev.Rate)
+}
+
+// hangs says whether the evidence is of attempts that get no answer.
+func (e *Evidence) hangs() bool {
+	return e.Rule == RuleHanging || e.Bad > 0 && 2*float64(e.Outcomes[TimedOut]) > e.Bad
 }
 
 // firstShare is FirstShare where the policy sets it, else clip(1.5·R / would-be per second, FirstShareMin, FirstShareMax):

@@ -123,13 +123,16 @@ type State struct {
 	StepSince  Instant // start of the step
 	CutBy      Cause   // who brought it out of HEALTHY
 	Kind       IncidentKind
-	Incident   string     // id of the open automatic incident, empty if none
-	Answer     string     // why automation does not act on the open incident: a guard's name or WithheldBy…; empty while it acts
-	Base       Share      // failure rate of the fault this incident is about, ppm (0 = unknown)
-	Relapses   uint32     // failures after the first cut of this incident or probation; lengthens the cool-down
-	CoolUntil  Instant    // DISABLED: probing starts no earlier
-	Probation  Instant    // HEALTHY: until when a relapse counts as one
-	Cuts       [2]Instant // the last two automatic entries into DISABLED from HEALTHY or RAMPING, newest first
+	Incident   string // id of the open automatic incident, empty if none
+	Answer     string // why automation does not act on the open incident: a guard's name or WithheldBy…; empty while it acts
+	Base       Share  // failure rate of the fault this incident is about, ppm (0 = unknown): since it began, not of probes
+	Hangs      bool   // that fault is attempts without an answer: an unanswered one tells as much as a failed one
+	Relapses   uint32 // failures after the first cut of this incident or probation; lengthens the cool-down
+	// FailedProbings is how often probing failed since the scope was last closed while HEALTHY or RAMPING; it spaces the attempts.
+	FailedProbings uint32
+	CoolUntil      Instant    // DISABLED: probing starts no earlier
+	Probation      Instant    // HEALTHY: until when a relapse counts as one
+	Cuts           [2]Instant // the last two automatic entries into DISABLED from HEALTHY or RAMPING, newest first
 
 	Suspend Override
 	Off     Override

@@ -41,9 +41,12 @@ func (t *turn) move(phase Phase, share Share) {
 	to.Since, to.StepSince = t.now, t.now
 	to.CoolUntil = 0
 	to.Answer = ""
+	if phase == Healthy || phase == Ramping {
+		to.FailedProbings = 0
+	}
 	if phase == Healthy {
 		to.CutBy = CauseNone
-		to.Base = 0
+		to.Base, to.Hangs = 0, false
 		to.Probation = t.now.Add(t.policy.Probation)
 	}
 }
@@ -56,7 +59,7 @@ func (t *turn) shift(share Share) {
 	t.to.Answer = ""
 }
 
-// cut closes the scope: by automation, on evidence.
+// cut closes an open or ramping scope: by automation, on evidence.
 func (t *turn) cut(ev Evidence) {
 	from := t.from
 	switch {
@@ -67,16 +70,33 @@ func (t *turn) cut(ev Evidence) {
 	}
 	t.reason = "closed: " + finding(ev)
 	t.move(Disabled, 0)
-	t.to.CoolUntil = t.now.Add(t.policy.coolDown(t.to.Relapses))
-	t.to.Base = ShareOf(ev.Rate)
+	t.to.FailedProbings = 0
+	t.to.CoolUntil = t.now.Add(t.policy.coolDown(t.to.Relapses, 0))
+	t.to.Base, t.to.Hangs = from.faultRate(ev), ev.hangs()
 	t.record(Cut, "", ev)
 	t.raise("CUT", Warning, t.reason)
-	if from.Phase == Healthy || from.Phase == Ramping {
-		t.to.Cuts = [2]Instant{t.now, from.Cuts[0]}
-		if until := t.to.oscillating(t.now); until != 0 {
-			t.raise("OSCILLATING", Critical, "closed twice within "+oscillationSpan.String()+
-				"; it is probed but not opened before "+until.Time().Format(time.RFC3339))
-		}
+	t.to.Cuts = [2]Instant{t.now, from.Cuts[0]}
+	if until := t.to.oscillating(t.now); until != 0 {
+		t.raise("OSCILLATING", Critical, "closed twice within "+oscillationSpan.String()+
+			"; it is probed but not opened before "+until.Time().Format(time.RFC3339))
+	}
+}
+
+// again closes a scope whose probes failed. That is no relapse, for it never came back, and it is told to people only where
+// nothing told them before: while the fault lasts, every attempt ends like this.
+func (t *turn) again(ev Evidence) {
+	known := t.from.Incident != "" && t.from.Kind == Cut
+	if !known {
+		t.to.Relapses = 0
+	}
+	t.to.FailedProbings++
+	t.reason = "closed again: " + finding(ev)
+	t.move(Disabled, 0)
+	t.to.CoolUntil = t.now.Add(t.policy.coolDown(t.to.Relapses, t.to.FailedProbings))
+	t.to.Hangs = t.from.Hangs || ev.hangs()
+	t.record(Cut, "", ev)
+	if !known {
+		t.raise("CUT", Warning, t.reason)
 	}
 }
 

@@ -133,12 +133,95 @@ func TestWilsonLower(t *testing.T) {
 func TestCoolDownGrowsToItsCap(t *testing.T) {
 	t.Parallel()
 	p := DefaultPolicy()
-	for relapses, want := range map[uint32]time.Duration{
-		0: 10 * time.Second, 1: 20 * time.Second, 5: 320 * time.Second, 6: 10 * time.Minute, math.MaxUint32: 10 * time.Minute,
+	for _, c := range []struct {
+		relapses, failed uint32
+		want             time.Duration
+	}{
+		{0, 0, 2 * time.Second},
+		{1, 0, 4 * time.Second},
+		{3, 0, 10 * time.Second},
+		{0, 1, 3200 * time.Millisecond},
+		{0, 2, 5120 * time.Millisecond},
+		{0, 3, 8192 * time.Millisecond},
+		{0, 4, 10 * time.Second},
+		{1, 1, 6400 * time.Millisecond},
+		{math.MaxUint32, math.MaxUint32, 10 * time.Second},
 	} {
-		if got := p.coolDown(relapses); got != want {
-			t.Errorf("%d relapses: got %s, want %s", relapses, got, want)
+		if got := p.coolDown(c.relapses, c.failed); got != c.want {
+			t.Errorf("%d relapses, %d failed probings: got %s, want %s", c.relapses, c.failed, got, c.want)
 		}
+	}
+	p.CoolDownGrowth = 1
+	if got := p.coolDown(3, 3); got != p.CoolDown {
+		t.Errorf("without growth: got %s, want %s", got, p.CoolDown)
+	}
+}
+
+func TestProbationIsLongerForQuietScopes(t *testing.T) {
+	t.Parallel()
+	p := DefaultPolicy()
+	for perSecond, want := range map[float64]time.Duration{
+		30: 5 * time.Minute, 0.1: 5 * time.Minute, 0.04: 500 * time.Second, 0.01: 15 * time.Minute, 0: 15 * time.Minute,
+	} {
+		if got := p.probation(perSecond); got != want {
+			t.Errorf("%g payments a second: got %s, want %s", perSecond, got, want)
+		}
+	}
+	if p.Probation = 0; p.probation(0) != 0 {
+		t.Error("a policy without probation has one")
+	}
+}
+
+// A handful of probes or results of a ramp step does not change what is known of the fault, unless it contradicts it.
+func TestTheFaultsRateOutlivesItsProbes(t *testing.T) {
+	t.Parallel()
+	ev := func(bad, n float64) Evidence { return Evidence{Answered: n, Bad: bad, Rate: bad / n} }
+	open := NewState(ChannelScope("union"))
+	ramp := State{Scope: open.Scope, Phase: Ramping, Share: 50_000, Kind: Cut, Incident: "i", Base: ShareOf(0.5)}
+	probing := State{Scope: open.Scope, Phase: Probing, Generation: 4, Kind: Cut, Incident: "i", Base: ShareOf(0.2), CutBy: Automation}
+	for name, c := range map[string]struct {
+		s    State
+		ev   Evidence
+		want float64
+	}{
+		"detected":                        {open, ev(6, 8), 0.75},
+		"relapse of the same fault":       {ramp, ev(3, 9), 0.5},
+		"relapse that is clearly worse":   {ramp, ev(40, 40), 1},
+		"relapse that is clearly milder":  {ramp, ev(20, 100), 0.2},
+		"probes fail":                     {probing, ev(1, 1), 0.2},
+		"a lowered share has to be cut":   {State{Scope: open.Scope, Phase: Ramping, Share: 500_000, Kind: Degraded, Incident: "i", Base: ShareOf(0.2)}, ev(30, 40), 0.75},
+		"relapse of a fault not measured": {State{Scope: open.Scope, Phase: Ramping, Share: 500_000, Kind: Cut, Incident: "i"}, ev(3, 9), 1. / 3},
+	} {
+		e := Event(Verdict{Kind: Failing, Evidence: c.ev})
+		if c.s.Phase == Probing {
+			e = StepEvidence{Generation: c.s.Generation, Judgement: Failed, Answered: c.ev.Answered, Bad: c.ev.Bad, Evidence: c.ev}
+		}
+		to, _ := Step(c.s, e, DefaultPolicy(), scenarioStart)
+		if to.Phase != Disabled || to.Base != ShareOf(c.want) {
+			t.Errorf("%s: %s with a fault of %s, want %s", name, to.Phase, to.Base, ShareOf(c.want))
+		}
+	}
+}
+
+// That the fault is attempts without an answer is remembered until the scope is healthy.
+func TestHangingIsRemembered(t *testing.T) {
+	t.Parallel()
+	p := DefaultPolicy()
+	s := NewState(ChannelScope("union"))
+	seen, _ := Step(s, Verdict{Kind: Failing, Evidence: Evidence{Rule: RuleHanging, Answered: 9, Bad: 9, Rate: 1}}, p, scenarioStart)
+	timeouts := Evidence{Answered: 9, Bad: 8, Rate: 0.9}
+	timeouts.Outcomes[TimedOut], timeouts.Outcomes[ChannelFailed] = 6, 2
+	returned, _ := Step(s, Verdict{Kind: Failing, Evidence: timeouts}, p, scenarioStart)
+	timeouts.Outcomes[TimedOut], timeouts.Outcomes[ChannelFailed] = 2, 6
+	coded, _ := Step(s, Verdict{Kind: Failing, Evidence: timeouts}, p, scenarioStart)
+	if !seen.Hangs || !returned.Hangs || coded.Hangs {
+		t.Errorf("hanging: %t, timeouts: %t, codes: %t, want yes, yes, no", seen.Hangs, returned.Hangs, coded.Hangs)
+	}
+	probing, _ := Step(seen, Tick{}, p, scenarioStart.Add(time.Minute))
+	quiet := StepEvidence{Generation: probing.Generation, Judgement: Passed, Answered: 2}
+	healthy, _ := Step(probing, quiet, p, scenarioStart.Add(2*time.Minute))
+	if !probing.Hangs || healthy.Phase != Healthy || healthy.Hangs {
+		t.Errorf("probing: %t, then %s: %t", probing.Hangs, healthy.Phase, healthy.Hangs)
 	}
 }
 

@@ -481,25 +481,26 @@ func (x *CountRatioRule) GetWindow() *durationpb.Duration {
 // RecoveryPolicy sets the way back: cool-down, probes, ramp, probation.
 type RecoveryPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Time in DISABLED before the first probe. 1 s to 24 h, default 10 s.
+	// Time in DISABLED before the first probe. 1 s to 24 h, default 2 s.
 	CoolDown *durationpb.Duration `protobuf:"bytes,1,opt,name=cool_down,json=coolDown,proto3" json:"cool_down,omitempty"`
 	// Factor by which each relapse lengthens the cool-down. 1 to 10, default 2.
+	// Each failed probing lengthens it by 1.6, or by this factor if it is less.
 	CoolDownGrowth *float64 `protobuf:"fixed64,2,opt,name=cool_down_growth,json=coolDownGrowth,proto3,oneof" json:"cool_down_growth,omitempty"`
-	// Longest cool-down. 1 s to 24 h, default 10 min.
+	// Longest cool-down. 1 s to 24 h, default 10 s.
 	CoolDownMax *durationpb.Duration `protobuf:"bytes,3,opt,name=cool_down_max,json=coolDownMax,proto3" json:"cool_down_max,omitempty"`
 	// Good results that end PROBING. 1 to 1000, default 3.
 	ProbeEvidence *float64 `protobuf:"fixed64,4,opt,name=probe_evidence,json=probeEvidence,proto3,oneof" json:"probe_evidence,omitempty"`
 	// Failure rate of probes or of a ramp step above which it fails. 0.01 to 1,
 	// default 0.3.
 	FailureLimit *float64 `protobuf:"fixed64,5,opt,name=failure_limit,json=failureLimit,proto3,oneof" json:"failure_limit,omitempty"`
-	// Time between two probes of a scope. 100 ms to 10 min, default 2 s.
+	// Time between two probes of a scope. 100 ms to 10 min, default 1 s.
 	ProbeInterval *durationpb.Duration `protobuf:"bytes,6,opt,name=probe_interval,json=probeInterval,proto3" json:"probe_interval,omitempty"`
 	// Most of the scope's would-be traffic that probes may take, in ppm. 1 to
 	// 500,000, default 120,000.
 	ProbeBudgetPpm *uint32 `protobuf:"varint,7,opt,name=probe_budget_ppm,json=probeBudgetPpm,proto3,oneof" json:"probe_budget_ppm,omitempty"`
 	// Would-be payments per second below which a scope is too quiet for a ramp:
 	// good probes lead straight to HEALTHY on probation. 0 = never, to 10,
-	// default 0.02.
+	// default 0.3.
 	QuietRate *float64 `protobuf:"fixed64,8,opt,name=quiet_rate,json=quietRate,proto3,oneof" json:"quiet_rate,omitempty"`
 	// First share of the ramp, in ppm. 0 = by the formula 1.5 × routers ÷ would-be
 	// payments per second, between the two bounds below. Default 0.
@@ -510,7 +511,7 @@ type RecoveryPolicy struct {
 	FirstShareMaxPpm *uint32 `protobuf:"varint,11,opt,name=first_share_max_ppm,json=firstShareMaxPpm,proto3,oneof" json:"first_share_max_ppm,omitempty"`
 	// Factor by which a step raises the share. 1.01 to 100, default 2.
 	Factor *float64 `protobuf:"fixed64,12,opt,name=factor,proto3,oneof" json:"factor,omitempty"`
-	// Least length of a step. 1 s to 24 h, default 5 s.
+	// Least length of a step. 1 s to 24 h, default 3 s.
 	Dwell *durationpb.Duration `protobuf:"bytes,13,opt,name=dwell,proto3" json:"dwell,omitempty"`
 	// Results that a step needs. 1 to 1,000,000, default 5.
 	StepEvidence *float64 `protobuf:"fixed64,14,opt,name=step_evidence,json=stepEvidence,proto3,oneof" json:"step_evidence,omitempty"`

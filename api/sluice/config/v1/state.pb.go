@@ -373,6 +373,12 @@ type ScopeState struct {
 	// Failures after the first cut of this incident, or in probation; they
 	// lengthen the cool-down.
 	Relapses uint32 `protobuf:"varint,13,opt,name=relapses,proto3" json:"relapses,omitempty"`
+	// How often probing failed since the scope was last closed while it was open
+	// or ramping; it spaces the attempts.
+	FailedProbings uint32 `protobuf:"varint,22,opt,name=failed_probings,json=failedProbings,proto3" json:"failed_probings,omitempty"`
+	// The fault is attempts that get no answer: an unanswered probe tells as much
+	// as a failed one.
+	Hangs bool `protobuf:"varint,23,opt,name=hangs,proto3" json:"hangs,omitempty"`
 	// DISABLED: probing starts no earlier.
 	CoolUntil *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=cool_until,json=coolUntil,proto3" json:"cool_until,omitempty"`
 	// HEALTHY: until then a relapse counts as one.
@@ -520,6 +526,20 @@ func (x *ScopeState) GetRelapses() uint32 {
 	return 0
 }
 
+func (x *ScopeState) GetFailedProbings() uint32 {
+	if x != nil {
+		return x.FailedProbings
+	}
+	return 0
+}
+
+func (x *ScopeState) GetHangs() bool {
+	if x != nil {
+		return x.Hangs
+	}
+	return false
+}
+
 func (x *ScopeState) GetCoolUntil() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CoolUntil
@@ -651,7 +671,7 @@ const file_sluice_config_v1_state_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1b.sluice.config.v1.ScopeKindB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12!\n" +
 	"\achannel\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\achannel\x12\x18\n" +
-	"\x02of\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x02of\"\xde\a\n" +
+	"\x02of\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x02of\"\x9d\b\n" +
 	"\n" +
 	"ScopeState\x125\n" +
 	"\x05scope\x18\x01 \x01(\v2\x17.sluice.config.v1.ScopeB\x06\xbaH\x03\xc8\x01\x01R\x05scope\x129\n" +
@@ -672,7 +692,9 @@ const file_sluice_config_v1_state_proto_rawDesc = "" +
 	"\bincident\x18\v \x01(\tB\a\xbaH\x04r\x02\x18@R\bincident\x12\x1f\n" +
 	"\x06answer\x18\x15 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06answer\x12$\n" +
 	"\bbase_ppm\x18\f \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\abasePpm\x12\x1a\n" +
-	"\brelapses\x18\r \x01(\rR\brelapses\x129\n" +
+	"\brelapses\x18\r \x01(\rR\brelapses\x12'\n" +
+	"\x0ffailed_probings\x18\x16 \x01(\rR\x0efailedProbings\x12\x14\n" +
+	"\x05hangs\x18\x17 \x01(\bR\x05hangs\x129\n" +
 	"\n" +
 	"cool_until\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tcoolUntil\x12C\n" +
 	"\x0fprobation_until\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x0eprobationUntil\x128\n" +
