@@ -159,7 +159,7 @@ func timedOut(line map[string]any) int {
 func TestMistakesOfOurOwnEventsOnOtherSeeds(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"our-own-network-over-many-items", "our-own-network-within-a-second", "fast-failures-slow-successes"} {
-		for _, seed := range []uint64{21, 22} {
+		for _, seed := range []uint64{21} {
 			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
 				t.Parallel()
 				sum, lines, _ := run(t, prepared(t, name, func(s *Scenario) { s.Seed = seed }), production)
