@@ -43,7 +43,7 @@ const (
 	quietSamples                      = 16
 )
 
-var expectations = map[string]expectation{ //nolint:gochecknoglobals // a table
+var expectations = map[string]expectation{
 	// Nothing is wrong.
 	"healthy-hour": {}, "medium-healthy": {}, "quiet-healthy": {}, "upi-july-2025-healthy": {},
 	// Everything moves, and nothing is wrong.

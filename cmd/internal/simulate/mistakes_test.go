@@ -82,26 +82,30 @@ func TestProbesStayWithinTheirBudget(t *testing.T) {
 			p := prepared(t, name, nil)
 			p.Payments = true
 			_, lines, _ := run(t, p, production)
-			var cut, ramp float64
-			probes := 0
-			for _, l := range lines {
-				switch {
-				case l["event"] == "transition" && scopeText(l) == upChannel && l["to"] == "DISABLED" && cut == 0:
-					cut = l["t"].(float64)
-				case l["event"] == "transition" && scopeText(l) == upChannel && l["to"] == "RAMPING" && cut > 0, l["event"] == "summary":
-					if ramp == 0 {
-						ramp, _ = l["t"].(float64)
-					}
-				case l["event"] == "payment":
-					probes += probesOn(l, upChannel)
-				}
-			}
+			cut, ramp, probes := firstOutage(lines, upChannel)
 			most := budget*would*(ramp-cut) + room
 			if cut == 0 || ramp == 0 || probes == 0 || float64(probes) > most {
 				t.Errorf("%d probes between %v and %v, want at most %.0f", probes, cut, ramp, most)
 			}
 		})
 	}
+}
+
+// firstOutage returns when a channel is first closed, when its ramp begins, and the probes of the run on it.
+func firstOutage(lines []map[string]any, channel string) (cut, ramp float64, probes int) {
+	for _, l := range lines {
+		at, _ := l["t"].(float64)
+		switch {
+		case l["event"] == "payment":
+			probes += probesOn(l, channel)
+		case l["event"] != "transition" || scopeText(l) != channel:
+		case l["to"] == "DISABLED" && cut == 0:
+			cut = at
+		case l["to"] == "RAMPING" && cut > 0 && ramp == 0:
+			ramp = at
+		}
+	}
+	return cut, ramp, probes
 }
 
 // probesOn counts the probes of a payment line on a channel.

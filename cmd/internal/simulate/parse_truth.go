@@ -61,17 +61,19 @@ func checkSays(v value, t *Truth) {
 			bases++
 		}
 	}
+	changes := t.Factor != 0 || t.Wander.Sigma != 0 || t.Latency != nil || t.Pending != nil
 	switch {
 	case bases > 1:
 		v.fail("give one of outcomes, raw_codes and success")
 	case bases == 1 && t.Factor != 0:
 		v.fail("factor changes the entry below and stands without outcomes, raw_codes and success")
-	case bases == 0 && t.Factor == 0 && t.Wander.Sigma == 0 && t.Latency == nil && t.Burst == nil && t.Pending == nil:
+	case bases == 0 && !changes && t.Burst == nil:
 		v.fail("says nothing: want outcomes, raw_codes, success, factor, wander, latency, pending or payer_burst")
-	case t.otherwise && t.Success == nil && t.Factor == 0:
-		v.fail("otherwise stands with success or factor")
-	case t.Burst != nil && (bases > 0 || t.Factor != 0 || t.Wander.Sigma != 0 || t.Latency != nil || t.Pending != nil):
+	case t.Burst != nil && (bases > 0 || changes):
 		v.fail("payer_burst stands alone")
+	}
+	if t.otherwise && t.Success == nil && t.Factor == 0 {
+		v.fail("otherwise stands with success or factor")
 	}
 }
 

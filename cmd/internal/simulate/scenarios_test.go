@@ -51,23 +51,25 @@ func (w expectation) judge(t *testing.T, sum *Summary, lines []map[string]any) {
 			t.Errorf("cut of %s at %v", scope, l["t"])
 		}
 	}
-	for _, kind := range w.alerts {
-		if !slices.Contains(sum.Alerts, kind) {
-			t.Errorf("no alert %s in %v", kind, sum.Alerts)
-		}
-	}
+	w.judgeAlerts(t, sum)
 	if w.detected > 0 {
 		w.judgeIncidents(t, sum)
 	}
-	if sequentialByDefault() {
-		for _, kind := range w.told {
-			if !slices.Contains(sum.Alerts, kind) {
-				t.Errorf("no alert %s in %v", kind, sum.Alerts)
-			}
-		}
-	}
 	if part := float64(sum.MovedHealthy) / float64(sum.Payments); part > w.moved {
 		t.Errorf("%.4f of the payments were kept off a well channel, want at most %v", part, w.moved)
+	}
+}
+
+func (w expectation) judgeAlerts(t *testing.T, sum *Summary) {
+	t.Helper()
+	kinds := w.alerts
+	if sequentialByDefault() {
+		kinds = slices.Concat(w.alerts, w.told)
+	}
+	for _, kind := range kinds {
+		if !slices.Contains(sum.Alerts, kind) {
+			t.Errorf("no alert %s in %v", kind, sum.Alerts)
+		}
 	}
 }
 
