@@ -81,8 +81,13 @@ func (o *openSecond) close(items []statemachine.Scope, names []string) SecondCou
 	if len(o.cells) > 0 {
 		s.Items = make([]ItemCounts, len(o.cells))
 	}
-	for i := range o.cells {
-		c := &o.cells[i]
+	order := make([]int32, len(o.cells)) // cells are large: their places are sorted
+	for i := range order {
+		order[i] = int32(i) //nolint:gosec // bounded by the catalogue
+	}
+	slices.SortFunc(order, func(a, b int32) int { return items[o.cells[a].item].Compare(items[o.cells[b].item]) })
+	for i, at := range order {
+		c := &o.cells[at]
 		s.Items[i] = c.counts
 		s.Items[i].Item = items[c.item]
 		if c.used > 0 {
@@ -93,7 +98,6 @@ func (o *openSecond) close(items []statemachine.Scope, names []string) SecondCou
 			s.Items[i].Reasons = topReasons(all)
 		}
 	}
-	slices.SortFunc(s.Items, func(a, b ItemCounts) int { return a.Item.Compare(b.Item) })
 	s.Lanes = mergeLanes(slices.Clone(o.lanes))
 	gates := make([]GateSum, 0, len(o.gates))
 	for _, g := range o.gates {

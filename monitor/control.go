@@ -46,7 +46,9 @@ type Control struct {
 	attempts  uint64
 	carried   []proposal
 	unsettled []unsettled
-	found     []settled // by an order, for the next Submit to report
+	found     []settled                                 // by an order, for the next Submit to report
+	states    map[statemachine.Scope]statemachine.State // of statesOf
+	statesOf  *View
 
 	countersMu sync.Mutex
 	counters   ControlCounters

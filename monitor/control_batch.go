@@ -30,6 +30,7 @@ type batch struct {
 	alerts    []statemachine.Alert
 	rulings   []ScopeRuling
 	unfounded []statemachine.Scope
+	shared    bool // the fleet's states are not ours yet
 }
 
 func newBatch(base *View, fleet *statemachine.Fleet, now time.Time) *batch {
@@ -37,12 +38,30 @@ func newBatch(base *View, fleet *statemachine.Fleet, now time.Time) *batch {
 		fleet = &statemachine.Fleet{Default: statemachine.DefaultPolicy()}
 	}
 	own := *fleet
-	own.States = make(map[statemachine.Scope]statemachine.State, len(base.States))
-	for i := range base.States {
-		own.States[base.States[i].Scope] = base.States[i].State
-	}
+	own.States = statesOf(base)
 	own.Recent = RecentCuts(base, now)
 	return &batch{base: base, fleet: &own, now: now}
+}
+
+func statesOf(v *View) map[statemachine.Scope]statemachine.State {
+	states := make(map[statemachine.Scope]statemachine.State, len(v.States))
+	for i := range v.States {
+		states[v.States[i].Scope] = v.States[i].State
+	}
+	return states
+}
+
+// batch is newBatch for the calls that mostly change nothing: they share the states of the view until the first change.
+func (c *Control) batch(base *View, fleet *statemachine.Fleet, now time.Time) *batch {
+	if c.states == nil || c.statesOf != base {
+		c.states, c.statesOf = statesOf(base), base
+	}
+	own := statemachine.Fleet{Default: statemachine.DefaultPolicy()}
+	if fleet != nil {
+		own = *fleet
+	}
+	own.States, own.Recent = c.states, RecentCuts(base, now)
+	return &batch{base: base, fleet: &own, now: now, shared: true}
 }
 
 // step applies one event to one scope and reports whether anything changed.
@@ -57,6 +76,9 @@ func (b *batch) step(scope statemachine.Scope, event statemachine.Event) bool {
 		return false
 	}
 	to = to.Rebased(from, b.base.Revision)
+	if b.shared {
+		b.fleet.States, b.shared = maps.Clone(b.fleet.States), false
+	}
 	b.fleet.States[scope] = to
 	if !slices.Contains(b.states, scope) {
 		b.states = append(b.states, scope)

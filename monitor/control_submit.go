@@ -58,7 +58,7 @@ func (c *Control) Submit(ctx context.Context, inputs []Input, fleet *statemachin
 		return r, nil
 	}
 	queue := c.queue(inputs)
-	b := newBatch(view, fleet, now)
+	b := c.batch(view, fleet, now)
 	took, left := b.run(queue, c.limit)
 	c.guarded(b)
 	r.Rulings, r.Unfounded = b.rulings, b.unfounded

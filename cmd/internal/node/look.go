@@ -98,10 +98,13 @@ func (n *Node) fleet(now time.Time) *statemachine.Fleet {
 	view := n.control.View()
 	f := n.plan.Fleet()
 	f.Lanes, f.Pools = slices.Clone(f.Lanes), slices.Clone(f.Pools)
-	f.States = make(map[statemachine.Scope]statemachine.State, len(view.States))
-	for i := range view.States {
-		f.States[view.States[i].Scope] = view.States[i].State
+	if n.statesOf != view || n.states == nil { // nobody writes into a fleet's states
+		n.states, n.statesOf = make(map[statemachine.Scope]statemachine.State, len(view.States)), view
+		for i := range view.States {
+			n.states[view.States[i].Scope] = view.States[i].State
+		}
 	}
+	f.States = n.states
 	f.Recent = monitor.RecentCuts(view, now)
 	n.pipeline.Demand().Fill(&f)
 	return &f

@@ -75,20 +75,22 @@ type Node struct {
 	published atomic.Int64 // newest second up to which all are published
 	sight     atomic.Pointer[server.Sight]
 
-	mu      sync.Mutex
-	plan    *routing.Plan
-	catalog *configv1.Catalog
-	number  uint64 // of the compiled catalogue
-	closed  int64  // newest second closed and published
-	sealed  int64  // newest second judged
-	told    uint64 // journal sequence that OnEntry was last told
-	saved   int64  // second of the last checkpoint
-	sealing sealing
-	minute  minute // sums of the last minute
-	steps   map[statemachine.Scope]statemachine.StepEvidence
-	grants  []monitor.Grant // probe tokens that are valid now
-	blind   int             // seconds in a row without a signal
-	gates   map[statemachine.Scope]gateTotal
+	mu       sync.Mutex
+	plan     *routing.Plan
+	catalog  *configv1.Catalog
+	number   uint64 // of the compiled catalogue
+	closed   int64  // newest second closed and published
+	sealed   int64  // newest second judged
+	told     uint64 // journal sequence that OnEntry was last told
+	saved    int64  // second of the last checkpoint
+	sealing  sealing
+	minute   minute // sums of the last minute
+	steps    map[statemachine.Scope]statemachine.StepEvidence
+	grants   []monitor.Grant // probe tokens that are valid now
+	blind    int             // seconds in a row without a signal
+	gates    map[statemachine.Scope]gateTotal
+	states   map[statemachine.Scope]statemachine.State // of the fleet, from statesOf
+	statesOf *monitor.View
 }
 
 // New returns a node that knows nothing yet: Start reads the ledger.
