@@ -38,7 +38,7 @@ type probing struct {
 	seen       uint64 // would-be payments since
 	spent      uint64 // probes sent since
 	last       int64  // second of the last token, 0 = none
-	lastSeen   uint64 // seen when it was given
+	usedSeen   uint64 // seen when the last probe was sent: a token that lapses is no probe
 	replicas   map[string]*prober
 
 	// Of the running PROBING phase.
@@ -120,7 +120,10 @@ func (p *probing) observe(scope statemachine.Scope, st statemachine.State, rows 
 			of := p.replica(r.Replica)
 			of.demand.add(second, gate.WouldBe)
 			p.seen += uint64(gate.WouldBe)
-			p.spent += uint64(gate.Sent)
+			if gate.Sent > 0 {
+				p.spent += uint64(gate.Sent)
+				p.usedSeen = p.seen
+			}
 			if gate.Generation == p.generation && gate.Sent > 0 {
 				of.sent += uint64(gate.Sent)
 				p.sent = append(p.sent, openSends{second, uint64(gate.Sent)})
@@ -172,11 +175,11 @@ func (p *probing) grant(of probeOf, second int64) {
 	}
 	rate := p.rate(second)
 	life := max(2*interval, liftedLife)
-	if rate > 0 {
-		life = max(2*interval, min(grantMaxLife, int64(grantWaits/rate)+1))
-	}
 	name := p.busiest(of.self, second)
 	to := p.replica(name)
+	if own := p.perSecond(to.demand.sum(second), second); own > 0 {
+		life = max(2*interval, min(grantMaxLife, int64(grantWaits/own)+1))
+	}
 	unused := uint64(0) // of a grant that has not lapsed
 	if slices.ContainsFunc(p.tokens, func(t Grant) bool { return t.Replica == name }) {
 		unused = to.unused()
@@ -189,7 +192,7 @@ func (p *probing) grant(of probeOf, second int64) {
 	p.tokens = slices.DeleteFunc(p.tokens, func(t Grant) bool { return t.Replica == name })
 	p.tokens = append(p.tokens, token)
 	slices.SortFunc(p.tokens, func(a, b Grant) int { return cmp.Compare(a.Replica, b.Replica) })
-	p.last, p.lastSeen = second, p.seen
+	p.last = second
 }
 
 // affordable is how many tokens may be given now.
@@ -199,10 +202,10 @@ func (p *probing) affordable(of probeOf, second, interval int64) uint64 {
 	flying := p.unused() + p.unanswered(second-of.silence+1)
 	if !p.promising(of.state) {
 		wait := nextProbe
-		if p.last == 0 {
+		if p.spent == 0 {
 			wait = firstProbe
 		}
-		due := float64(p.seen-p.lastSeen)*budget >= wait && (p.last == 0 || second-p.last >= interval)
+		due := float64(p.seen-p.usedSeen)*budget >= wait && (p.last == 0 || second-p.last >= interval)
 		if flying == 0 && (due || idle >= max(grantTrickle, interval)) {
 			return 1
 		}
@@ -254,7 +257,12 @@ func (p *probing) rate(second int64) float64 {
 	for _, r := range p.replicas {
 		sum += r.demand.sum(second)
 	}
-	return float64(sum) / float64(max(1, min(loadSpan, second-p.closed+1)))
+	return p.perSecond(sum, second)
+}
+
+// perSecond is what so many payments of the last minute are a second.
+func (p *probing) perSecond(n uint64, second int64) float64 {
+	return float64(n) / float64(max(1, min(loadSpan, second-p.closed+1)))
 }
 
 // busiest is the replica with most would-be traffic in the last minute, the first by name of equals, self without any.
