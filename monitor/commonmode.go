@@ -274,20 +274,21 @@ func unrelated(channel string, seen *History, f *statemachine.Fleet) []statemach
 	return others
 }
 
-// calmMajority reports whether fewer than half of the others with results in the last ten seconds, or exactly half, are sick.
+// calmMajority reports whether at least half of the others with results in the last half minute show that they are well. One
+// that has shown too little counts as not well: silence of a quiet channel proves nothing.
 func calmMajority(others []statemachine.Scope, seen *History) bool {
-	live, ill := 0, 0
+	live, calm := 0, 0
 	for _, item := range others {
-		t := seen.Over(item, seen.now-poolFresh+1, seen.now)
-		if n, _ := t.Weighted(); n == 0 {
+		l := seen.pool([]statemachine.Scope{item}, seen.now-commonSpan+1, commonRate, uncoded)
+		if l.members == 0 {
 			continue
 		}
 		live++
-		if sick(item, seen) {
-			ill++
+		if l.ratio <= poolCalm && !l.joined() {
+			calm++
 		}
 	}
-	return live > 0 && 2*ill <= live
+	return live > 0 && 2*calm >= live
 }
 
 // proposals names the scopes that cover the sick channels: a failure domain where all its channels with evidence are sick

@@ -20,8 +20,9 @@ type Localised struct {
 // fewest results wins. Channels of one failure domain that fail together become one verdict about the domain; a bank that
 // fails on every channel that carries it is reported, not cut. Verdicts that something recovered are passed on.
 //
-// Items that are only suspected may be chosen where they explain what fails, but need no explanation themselves. While it is not clear which set explains the failures of a channel, nothing is said about it.
-func Localise(verdicts []statemachine.Verdict, seen *History, f *statemachine.Fleet) Localised {
+// Items that are only suspected may be chosen where they explain what fails, but need no explanation themselves. While it is not clear which set explains the failures of a channel, nothing is said about it. down are the banks that were down
+// everywhere until now.
+func Localise(verdicts []statemachine.Verdict, seen *History, f *statemachine.Fleet, down []string) Localised {
 	var out Localised
 	var parts []statemachine.Verdict
 	byChannel := map[string][]statemachine.Verdict{}
@@ -47,7 +48,7 @@ func Localise(verdicts []statemachine.Verdict, seen *History, f *statemachine.Fl
 		chosen = append(chosen, smallest(byChannel[c], suspects, seen, f)...)
 	}
 	chosen = domains(chosen, seen, f)
-	chosen, out.BanksDown = banksDown(chosen, seen, f)
+	chosen, out.BanksDown = banksDown(chosen, seen, f, down)
 	out.Verdicts = append(out.Verdicts, slices.DeleteFunc(chosen, func(v statemachine.Verdict) bool { return v.Over })...)
 	slices.SortStableFunc(out.Verdicts, func(a, b statemachine.Verdict) int { return a.Scope.Compare(b.Scope) })
 	return out

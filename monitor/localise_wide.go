@@ -212,7 +212,7 @@ func domainFails(e *statemachine.Evidence, chosen []statemachine.Verdict, seen *
 }
 
 // banksDown takes out the verdicts about instruments of banks that fail on every channel that carries them, at least two.
-func banksDown(chosen []statemachine.Verdict, seen *History, f *statemachine.Fleet) ([]statemachine.Verdict, []BankDown) {
+func banksDown(chosen []statemachine.Verdict, seen *History, f *statemachine.Fleet, known []string) ([]statemachine.Verdict, []BankDown) {
 	carriers := map[string][]statemachine.Scope{}
 	for c, facts := range f.Channels {
 		for _, i := range facts.Instruments {
@@ -236,6 +236,9 @@ func banksDown(chosen []statemachine.Verdict, seen *History, f *statemachine.Fle
 	var unknown []string
 	for _, bank := range banks {
 		isEverywhere, wait := everywhere(failing[bank], carriers[bank], seen, f)
+		if !isEverywhere && !seen.calmElsewhere(failing[bank], carriers[bank]) && slices.Contains(known, bank) {
+			isEverywhere, wait = true, false // until others show that they are well again
+		}
 		if wait {
 			unknown = append(unknown, bank)
 		}
@@ -305,6 +308,15 @@ func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, 
 		}
 	}
 	return len(sick) >= 2, false
+}
+
+// calmElsewhere reports whether a bank's other channels show that it is well there.
+func (h *History) calmElsewhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope) bool {
+	others := slices.DeleteFunc(slices.Clone(carriers), func(s statemachine.Scope) bool {
+		return slices.ContainsFunc(verdicts, func(v statemachine.Verdict) bool { return v.Scope == s })
+	})
+	l := h.pool(others, h.now-bankWait, verdicts[0].Evidence.Rate, allResults)
+	return l.ratio <= poolCalm && !l.joined()
 }
 
 // bankWait is the longest wait for evidence of a bank on other channels, seconds.

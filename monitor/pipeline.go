@@ -63,7 +63,7 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 	views := p.detector.views()
 	down := []BankDown{}
 	for _, v := range views {
-		localised := Localise(v.verdicts, v.history, f)
+		localised := Localise(v.verdicts, v.history, f, p.down)
 		v.verdicts, down = localised.Verdicts, append(down, localised.BanksDown...)
 	}
 	alerts, ended := p.common.Observe(views, f, sum.Second)
@@ -109,8 +109,7 @@ func (p *Pipeline) judged(f *statemachine.Fleet) []ScopeEvidence {
 	for i := range all {
 		e := &all[i]
 		st, policy := f.State(e.Scope), f.Policy(e.Scope.Channel)
-		e.Evidence = stepEvidence(st, e.StepEvidence, policy)
-		e.Judgement = p.detector.Judge(st, e.StepEvidence, policy)
+		e.Judgement, e.Evidence = p.detector.Judge(st, e.StepEvidence, policy, f)
 		if e.Judgement == statemachine.Failed && p.common.doubts(e, p.detector.History(), f) {
 			e.Judgement = statemachine.Gathering
 		}

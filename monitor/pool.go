@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	poolSeconds   = 60   // how far back others are looked at
+	poolSeconds   = 300  // how far back others are looked at
 	poolFresh     = 10   // seconds of others that count however short the fault is
 	poolJoined    = 2.0  // log likelihood ratio from which on others fail too
 	poolPrior     = 0.2  // odds that what fails here fails elsewhere, before looking
@@ -53,7 +53,7 @@ func (h *History) pool(items []statemachine.Scope, from int64, rate float64, spe
 	whole := h.ratios(items, from, rates[:2], speaks, nil)
 	out.ratio = math.Log((math.Exp(min(700, whole[0])) + math.Exp(min(700, whole[1]))) / 2)
 	reach := max(poolFresh, h.now-from+1)
-	for _, length := range [...]int64{1, 2, 3, 5, 10, 20, 30, poolSeconds} {
+	for _, length := range [...]int64{1, 2, 3, 5, 10, 20, 30, 60, 120, poolSeconds} {
 		if length > reach {
 			break
 		}
