@@ -10,7 +10,7 @@ import (
 )
 
 // stepOf is a scope on its way back from a fault of a rate, and what was seen of its step.
-func stepOf(phase statemachine.Phase, base float64, answered, bad, perSecond float64) (statemachine.State, statemachine.StepEvidence) {
+func stepOf(phase statemachine.Phase, base, answered, bad, perSecond float64) (statemachine.State, statemachine.StepEvidence) {
 	st := statemachine.NewState(statemachine.ChannelScope("c1"))
 	st.Phase, st.Generation, st.Kind, st.Base = phase, 3, statemachine.Cut, statemachine.ShareOf(base)
 	ev := statemachine.StepEvidence{Generation: 3, Answered: answered, Bad: bad, PerSecond: perSecond, Sent: uint64(answered), Settled: uint64(answered)}

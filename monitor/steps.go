@@ -286,7 +286,7 @@ func (s *Steps) weighed(scope statemachine.Scope, st *step, state statemachine.S
 		tally, from = st.lately(policy, s.now)
 	}
 	if state.Hangs {
-		if n := uint32(st.unanswered(0, s.now-s.delays.silence(scope, f))); n > 0 {
+		if n := uint32(st.unanswered(0, s.now-s.delays.silence(scope, f))); n > 0 { //nolint:gosec // attempts of one step without a result
 			tally.Outcomes[statemachine.TimedOut] += n
 			tally.Bad += n
 			tally.BadPayers += n
