@@ -65,9 +65,14 @@ func (d *Detectors) views() []*view { return []*view{&d.results, &d.silence} }
 // History is what the detectors saw of results.
 func (d *Detectors) History() *History { return d.results.history }
 
-// Judge says what the evidence of a probing phase or ramp step amounts to, by the detector of the scope's channel.
-func (d *Detectors) Judge(st statemachine.State, ev statemachine.StepEvidence, p statemachine.Policy) statemachine.Judgement {
-	return d.windows.Judge(st, ev, p)
+// Judge says what the evidence of a probing phase or ramp step amounts to, by the detector of the scope's channel, and
+// completes it.
+func (d *Detectors) Judge(st statemachine.State, ev statemachine.StepEvidence, p statemachine.Policy, f *statemachine.Fleet) (statemachine.Judgement, statemachine.Evidence) {
+	if p.Detector == statemachine.DetectorSequential {
+		return judgeStep(st, ev, p, d.results.history.baseline(st.Scope, f))
+	}
+	ev.Evidence = stepEvidence(st, ev, p)
+	return d.windows.Judge(st, ev, p), ev.Evidence
 }
 
 // Checkpoint returns the learned baselines and what is suspected, of results and of silence, packed.

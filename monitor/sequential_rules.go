@@ -36,6 +36,8 @@ func recomputeSequential(e statemachine.Evidence) (statemachine.VerdictKind, err
 		holds = over && ratio >= e.Threshold
 	case RuleRecovered:
 		kind, holds = statemachine.Recovered, e.Statistic >= e.Threshold
+	case RuleProbes, RuleRamp, RuleLowered:
+		holds = recomputeStep(e)
 	default:
 		return statemachine.VerdictNone, fmt.Errorf("%w: unknown rule %q", ErrEvidence, e.Rule)
 	}

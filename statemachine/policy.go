@@ -74,6 +74,7 @@ type Policy struct {
 func DefaultPolicy() Policy {
 	return Policy{
 		Level:     LevelFull,
+		Detector:  DetectorSequential,
 		MildBelow: 0.15, HangAfterMin: 3 * time.Second,
 		Window: 10 * time.Second, WidenFactor: 10, FailureRate: 0.5, MinSamples: 20, MildRate: 0.2,
 		RatioWindow: 10 * time.Second, RatioCount: 10, Ratio: 0.8, Every: time.Second,
