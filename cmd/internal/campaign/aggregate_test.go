@@ -9,20 +9,18 @@ import (
 	"github.com/sluice-pay/sluice/cmd/internal/simulate"
 )
 
-func f(x float64) *float64 { return &x }
-
 // example is two units of a day, small enough to add up by hand.
 func example() []*Result {
 	return []*Result{
 		{
 			Unit: Unit{Class: "quiet", Seed: 1}, Seconds: 86400, Channels: 6, Payments: 1000, MovedHealthy: 10, Excess: 40, Entries: 1,
 			Incidents: []Incident{
-				{Label: "hard/1", Kind: "hard", Affected: 50, Crossing: 3, Detectable: true, DetectedIn: f(4), Samples: 6, Held: true, RecoveredIn: f(20), Moved: 44, Saved: 40, EarlyFailed: 1},
-				{Label: "hard/2", Kind: "hard", Affected: 50, Crossing: 4, Detectable: true, DetectedIn: f(8), Samples: 4, Held: true},
+				{Label: "hard/1", Kind: "hard", Affected: 50, Crossing: 3, Detectable: true, DetectedIn: new(4.0), Samples: 6, Held: true, RecoveredIn: new(20.0), Moved: 44, Saved: 40, EarlyFailed: 1},
+				{Label: "hard/2", Kind: "hard", Affected: 50, Crossing: 4, Detectable: true, DetectedIn: new(8.0), Samples: 4, Held: true},
 				{Label: "half/1", Kind: "half", Affected: 9, Crossing: 0},
 			},
 			Cuts: []Cut{
-				{Verdict: simulate.Right}, {Verdict: simulate.Right}, {Verdict: simulate.Over}, {Verdict: simulate.False, SinceFault: f(30)},
+				{Verdict: simulate.Right}, {Verdict: simulate.Right}, {Verdict: simulate.Over}, {Verdict: simulate.False, SinceFault: new(30.0)},
 			},
 			Traps:  []Trap{{Label: "common/1", Kind: "common", Cuts: 2}, {Label: "common/2", Kind: "common"}},
 			Alerts: []Count{{Kind: "CUT", N: 3}},
@@ -30,7 +28,7 @@ func example() []*Result {
 		{
 			Unit: Unit{Class: "quiet", Seed: 2}, Seconds: 86400, Channels: 6, Payments: 1000, Excess: 20, Entries: 2,
 			Incidents: []Incident{{Label: "hard/1", Kind: "hard", Affected: 50, Crossing: 5, Detectable: true}},
-			Cuts:      []Cut{{Verdict: simulate.False, SinceFault: f(600)}},
+			Cuts:      []Cut{{Verdict: simulate.False, SinceFault: new(600.0)}},
 			Alerts:    []Count{{Kind: "CUT", N: 1}, {Kind: "RECOVERED", N: 2}},
 		},
 	}

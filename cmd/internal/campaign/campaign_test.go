@@ -143,47 +143,53 @@ func TestShortUnitIsExact(t *testing.T) {
 	}
 }
 
-func TestStoreResumesAndDropsATornLine(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "results.jsonl")
+// put opens a file of results, puts some into it and closes it.
+func put(t *testing.T, path string, seeds ...uint64) {
+	t.Helper()
+	s := opened(t, path)
+	for _, seed := range seeds {
+		if err := s.Put(&Result{Unit: Unit{Class: "quiet", Seed: seed}, Policy: "p", Seconds: 60}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func opened(t *testing.T, path string) *Store {
+	t.Helper()
 	s, err := Open(path, "p")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+func TestStoreResumesAndDropsATornLine(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "results.jsonl")
+	put(t, path, 1)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(whole, `{"class":"quiet","se`...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := opened(t, path)
 	u := Unit{Class: "quiet", Seed: 1}
-	if err := s.Put(&Result{Unit: u, Policy: "p", Seconds: 60}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteString(`{"class":"quiet","se`); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s, err = Open(path, "p")
-	if err != nil {
-		t.Fatal(err)
-	}
 	ran := 0
 	if err := RunAll(t.Context(), []Unit{u}, s, Options{Policy: "p"}, 1, func(*Result) { ran++ }); err != nil || ran != 0 {
 		t.Errorf("%d units ran again: %v", ran, err)
 	}
-	if err := s.Put(&Result{Unit: Unit{Class: "quiet", Seed: 2}, Policy: "p", Seconds: 60}); err != nil {
-		t.Fatal(err)
-	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s, err = Open(path, "p")
-	if err != nil || len(s.Results()) != 2 || !s.Holds(u) {
-		t.Fatalf("reopened: %v", err)
+	put(t, path, 2)
+	s = opened(t, path)
+	if len(s.Results()) != 2 || !s.Holds(u) {
+		t.Errorf("%d results", len(s.Results()))
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

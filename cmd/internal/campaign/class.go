@@ -19,8 +19,11 @@ var ErrClass = errors.New("unknown class")
 // Classes lists every class.
 func Classes() []Class {
 	return []Class{
-		{Name: "busy", Rate: 30}, {Name: "medium", Rate: 3}, {Name: "quiet", Rate: 0.5},
-		{Name: "busy-healthy", Rate: 30, Healthy: true}, {Name: "medium-healthy", Rate: 3, Healthy: true},
+		{Name: "busy", Rate: 30},
+		{Name: "medium", Rate: 3},
+		{Name: "quiet", Rate: 0.5},
+		{Name: "busy-healthy", Rate: 30, Healthy: true},
+		{Name: "medium-healthy", Rate: 3, Healthy: true},
 		{Name: "quiet-healthy", Rate: 0.5, Healthy: true},
 	}
 }

@@ -229,8 +229,8 @@ func (s *script) staggered(e *Event) {
 	all := channels()
 	s.rng.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
 	for i, ch := range all {
-		late := max(0, time.Duration(i+1-len(all)/2)) * 5 * time.Second / time.Duration(len(all)-len(all)/2)
-		s.add(e, e.From+late, e.To, simulate.Selector{Channel: ch.id}, func(t *simulate.Truth) {
+		late := 5 * float64(max(0, i+1-len(all)/2)) / float64(len(all)-len(all)/2)
+		s.add(e, e.From+time.Duration(late*float64(time.Second)), e.To, simulate.Selector{Channel: ch.id}, func(t *simulate.Truth) {
 			fails(statemachine.NetworkFailed, 0.7, "")(t)
 			t.CommonMode = true
 		})
