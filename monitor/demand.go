@@ -41,6 +41,7 @@ type Demand struct {
 	first, last int64 // first and newest second
 	lanes       map[statemachine.Lane]*rolling
 	sent        map[statemachine.Scope]*rolling // by channel and account
+	places      map[statemachine.Lane]int       // of lanes in the fleet filled last
 }
 
 // NewDemand returns an empty measurement.
@@ -121,10 +122,42 @@ func (d *Demand) Account(channel, account string) float64 {
 // Fill sets the demand of every lane and the load of every pool of a fleet that is being built. A pool carries what the
 // accounts were given that draw from it.
 func (d *Demand) Fill(f *statemachine.Fleet) {
+	for i := range f.Lanes {
+		f.Lanes[i].Demand = 0
+	}
+	places := d.placesIn(f.Lanes)
+	for lane := range d.lanes { // fewer than the fleet has, where there is little traffic
+		if i, ok := places[lane]; ok {
+			f.Lanes[i].Demand = d.Lane(lane)
+		}
+	}
+	if len(f.Pools) > 0 {
+		d.fillPools(f)
+	}
+}
+
+// placesIn returns the places of lanes in the list of a fleet, kept as long as the list is the same.
+func (d *Demand) placesIn(lanes []statemachine.LaneMembers) map[statemachine.Lane]int {
+	same := len(d.places) == len(lanes)
+	for lane := range d.lanes {
+		if i, ok := d.places[lane]; !ok || i >= len(lanes) || lanes[i].Lane != lane {
+			same = false
+			break
+		}
+	}
+	if !same {
+		d.places = make(map[statemachine.Lane]int, len(lanes))
+		for i := range lanes {
+			d.places[lanes[i].Lane] = i
+		}
+	}
+	return d.places
+}
+
+func (d *Demand) fillPools(f *statemachine.Fleet) {
 	users := make([][]statemachine.Scope, len(f.Pools))
 	for i := range f.Lanes {
 		l := &f.Lanes[i]
-		l.Demand = d.Lane(l.Lane)
 		for _, m := range l.Members {
 			account := statemachine.AccountScope(m.Channel, m.Account)
 			for _, p := range m.Pools {
