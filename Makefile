@@ -18,7 +18,8 @@ TEST_FLAGS ?= -timeout 10m
 BENCH ?= .
 BENCH_FLAGS ?= -benchmem
 
-# Days of each class of traffic that `make compare` runs, for every seed; POLICIES is a regular expression.
+# Days of each class of traffic that `make compare` runs, for every seed; POLICIES is a regular expression. With a
+# directory in RESULTS a comparison that was stopped goes on where it was.
 COMPARE_BUSY ?= 1
 COMPARE_MEDIUM ?= 2
 COMPARE_QUIET ?= 4
@@ -26,6 +27,7 @@ COMPARE_HOURS ?= 24
 COMPARE_SEEDS ?= 101
 COMPARE_POLICIES ?=
 COMPARE_CSV ?= .cache/compare.csv
+COMPARE_RESULTS ?=
 
 # Measuring programs run by `make bench` after the benchmarks, one package each.
 BENCH_PROGRAMS := ./cmd/internal/tipping ./cmd/internal/freeze
@@ -90,7 +92,8 @@ bench: ## Run the benchmarks and the measuring programs
 compare: ## Run the same days through breaker libraries and through Sluice: a table, and COMPARE_CSV
 	mkdir -p '$(dir $(COMPARE_CSV))'
 	$(GO) -C cmd/compare run . --busy $(COMPARE_BUSY) --medium $(COMPARE_MEDIUM) --quiet $(COMPARE_QUIET) \
-	  --hours $(COMPARE_HOURS) --seeds '$(COMPARE_SEEDS)' --policies '$(COMPARE_POLICIES)' --csv '$(abspath $(COMPARE_CSV))'
+	  --hours $(COMPARE_HOURS) --seeds '$(COMPARE_SEEDS)' --policies '$(COMPARE_POLICIES)' --csv '$(abspath $(COMPARE_CSV))' \
+	  --results '$(abspath $(COMPARE_RESULTS))'
 
 .PHONY: lint
 lint: lint-go lint-proto lint-tidy ## Check code, protos, generated code and modules

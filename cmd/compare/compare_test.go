@@ -24,6 +24,7 @@ func TestParse(t *testing.T) {
 		"--quiet -1":                    "want 0 or more",
 		"--workers 0":                   "want 1 or more",
 		"--hours 25":                    "want 1 to 24",
+		"--hours 4 --results .":         "whole days",
 		"--price -0.1":                  "want 0 or more",
 		"--seeds 1,x":                   "whole numbers",
 		"--unknown":                     "not defined",
@@ -133,6 +134,41 @@ func TestSameDaySameFigures(t *testing.T) {
 	first, _ := compared(t, "sentinel|go-zero")
 	if second, _ := compared(t, "sentinel|go-zero"); first != second {
 		t.Errorf("two runs differ:\n%s\n%s", first, second)
+	}
+}
+
+// What is kept is not run again, and an unfinished comparison goes on.
+func TestArchive(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	all := roster()[:2]
+	a, err := openArchive(dir, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := job{unit: campaign.Unit{Class: "quiet", Seed: 3, Day: 1}, contestant: all[1]}
+	if r := a.get(&j); r != nil {
+		t.Errorf("an empty archive holds %v", r)
+	}
+	if err := a.put(&j, &campaign.Result{Unit: j.unit, Policy: all[1].id(), Seconds: 86400, Excess: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.close(); err != nil {
+		t.Fatal(err)
+	}
+	if a, err = openArchive(dir, all); err != nil {
+		t.Fatal(err)
+	}
+	results, err := runAll(t.Context(), virtual.NewLab(t), []job{j}, 1, a, io.Discard)
+	if err != nil || results[0].Excess != 7 {
+		t.Errorf("%v, %v: it was run again", results, err)
+	}
+	other := job{unit: j.unit, contestant: all[0]}
+	if r := a.get(&other); r != nil {
+		t.Errorf("%s is given the result of %s", all[0].id(), r.Policy)
+	}
+	if err := a.close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

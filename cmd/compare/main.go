@@ -32,6 +32,7 @@ type settings struct {
 	workers  int
 	price    float64
 	csv      string
+	results  string
 }
 
 func main() {
@@ -62,6 +63,7 @@ func parse(args []string, errOut io.Writer) (*settings, error) {
 	flags.IntVar(&s.workers, "workers", runtime.GOMAXPROCS(0), "runs at a time")
 	flags.Float64Var(&s.price, "price", 0.05, "what a healthy payment that is moved costs, in failed payments")
 	flags.StringVar(&s.csv, "csv", "", "file to write the figures to, by kind of fault and trap")
+	flags.StringVar(&s.results, "results", "", "directory to keep results in: a run that was stopped goes on where it was")
 	if err := flags.Parse(args); err != nil {
 		return nil, err //nolint:wrapcheck // already said
 	}
@@ -89,6 +91,9 @@ func (s *settings) check(rest []string, seeds string) error {
 	}
 	if s.hours < 1 || s.hours > wholeDay {
 		return fmt.Errorf("--hours: %d: want 1 to %d", s.hours, wholeDay)
+	}
+	if s.results != "" && s.hours < wholeDay {
+		return errors.New("--results keeps whole days: leave --hours out")
 	}
 	if s.workers < 1 {
 		return fmt.Errorf("--workers: %d: want 1 or more", s.workers)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,26 +37,42 @@ func (s *settings) run(ctx context.Context, lab *virtual.Lab, out, progress io.W
 			}
 		}
 	}
+	kept, err := openArchive(s.results, contestants)
+	if err != nil {
+		return err
+	}
+	results, err := runAll(ctx, lab, jobs, s.workers, kept, progress)
+	if err := errors.Join(err, kept.close()); err != nil {
+		return err
+	}
+	return s.print(out, results)
+}
+
+// runAll returns the results of jobs: those that are kept, and of the others by running them, a few at a time.
+func runAll(ctx context.Context, lab *virtual.Lab, jobs []job, workers int, kept *archive, progress io.Writer) ([]*campaign.Result, error) {
 	results := make([]*campaign.Result, len(jobs))
 	var mu sync.Mutex
 	done := 0
-	err = virtual.Each(len(jobs), s.workers, func(i int) error {
-		began := time.Now()
-		r, err := jobs[i].run(ctx, lab)
-		if err != nil {
-			return fmt.Errorf("%s on %v: %w", jobs[i].contestant.id(), jobs[i].unit, err)
+	err := virtual.Each(len(jobs), workers, func(i int) error {
+		began, j := time.Now(), &jobs[i]
+		r := kept.get(j)
+		if r == nil {
+			var err error
+			if r, err = j.run(ctx, lab); err == nil {
+				err = kept.put(j, r)
+			}
+			if err != nil {
+				return fmt.Errorf("%s on %v: %w", j.contestant.id(), j.unit, err)
+			}
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		results[i] = r
 		done++
-		fmt.Fprintf(progress, "%d/%d %v %s: %v\n", done, len(jobs), jobs[i].unit, jobs[i].contestant.id(), time.Since(began).Round(100*time.Millisecond))
+		fmt.Fprintf(progress, "%d/%d %v %s: %v\n", done, len(jobs), j.unit, j.contestant.id(), time.Since(began).Round(100*time.Millisecond))
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return s.print(out, results)
+	return results, err
 }
 
 func (j *job) run(ctx context.Context, lab *virtual.Lab) (*campaign.Result, error) {
@@ -79,7 +96,7 @@ func (j *job) run(ctx context.Context, lab *virtual.Lab) (*campaign.Result, erro
 	err = lab.Bubble(func(clock *virtual.Clock) error {
 		o.Build = library(c, clock)
 		var err error
-		r, err = t.Run(context.WithoutCancel(ctx), o)
+		r, err = t.Run(ctx, o)
 		return err
 	})
 	return r, err

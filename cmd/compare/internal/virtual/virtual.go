@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,15 +52,22 @@ func (l *Lab) Bubble(f func(*Clock) error) error {
 	return err
 }
 
-// Each calls job for 0 to n-1, at most workers at a time, and returns the first error by index.
+// Each calls job for 0 to n-1, at most workers at a time, and returns the first error by index. After an error no other
+// job begins.
 func Each(n, workers int, job func(int) error) error {
 	errs := make([]error, n)
 	next := make(chan int)
 	var wg sync.WaitGroup
+	var broken atomic.Bool
 	for range max(1, min(workers, n)) {
 		wg.Go(func() {
 			for i := range next {
-				errs[i] = job(i)
+				if broken.Load() {
+					continue
+				}
+				if errs[i] = job(i); errs[i] != nil {
+					broken.Store(true)
+				}
 			}
 		})
 	}

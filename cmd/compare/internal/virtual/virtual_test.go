@@ -40,25 +40,43 @@ func TestBubbleBeginsAfterTheRealTime(t *testing.T) {
 }
 
 func TestBubblesRunSideBySide(t *testing.T) {
-	lab, broken := NewLab(t), errors.New("broken")
+	lab := NewLab(t)
 	var slept [8]time.Duration
 	err := Each(len(slept), 3, func(i int) error {
 		return lab.Bubble(func(*Clock) error {
 			began := time.Now()
 			time.Sleep(time.Duration(i) * time.Hour)
 			slept[i] = time.Since(began)
-			if i == 5 {
-				return broken
-			}
 			return nil
 		})
 	})
-	if !errors.Is(err, broken) {
-		t.Errorf("the error of a bubble is lost: %v", err)
+	if err != nil {
+		t.Error(err)
 	}
 	for i, d := range slept {
 		if d != time.Duration(i)*time.Hour {
 			t.Errorf("bubble %d slept %v", i, d)
 		}
+	}
+}
+
+func TestNothingBeginsAfterAnError(t *testing.T) {
+	broken, begun := errors.New("broken"), 0
+	err := Each(100, 1, func(i int) error {
+		begun++
+		if i == 3 {
+			return broken
+		}
+		return nil
+	})
+	if !errors.Is(err, broken) || begun != 4 {
+		t.Errorf("%v after %d jobs, want it after 4", err, begun)
+	}
+}
+
+func TestErrorLeavesItsBubble(t *testing.T) {
+	broken := errors.New("broken")
+	if err := NewLab(t).Bubble(func(*Clock) error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("%v, want the bubble's error", err)
 	}
 }
