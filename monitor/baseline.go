@@ -8,8 +8,9 @@ const (
 	coldResults  = 100    // results below which an item is cold
 	normalFloor  = 0.005  // no item is taken to be better than this
 	upperErrors  = 1.64   // standard errors above the estimate: one-sided 95 %
-	upperSpread  = 2      // standard deviations of a wandering rate above its mean
+	upperSpread  = 1.5    // standard deviations of a wandering rate above its mean
 	spreadMemory = 300    // minutes after which the measure of wandering has faded to 1/e
+	outlier      = 9      // squared deviations by chance that a minute counts for at most
 	riseAnHour   = 1.2    // factor by which a learned rate may grow in an hour
 	riseResults  = 5000   // results from which on this is enforced: fewer move by chance
 )
@@ -115,8 +116,9 @@ func (b *baseline) normal(prior float64, x *expectation) float64 {
 func (s *spread) add(m minuteCount, p float64) {
 	const keep = 1 - 1.0/spreadMemory
 	expected := m.n * p
-	off := m.bad - expected
-	s.square = s.square*keep + off*off
+	// A minute that stands out is more likely a fault that nobody noticed than the way the rate wanders.
+	square := min((m.bad-expected)*(m.bad-expected), outlier*(expected*(1-p)+1))
+	s.square = s.square*keep + square
 	s.chance = s.chance*keep + expected*(1-p)
 	s.mean = s.mean*keep + expected*expected
 	s.doubt = s.doubt*keep + expected + 2*expected*expected
@@ -124,11 +126,11 @@ func (s *spread) add(m minuteCount, p float64) {
 }
 
 // relative is the standard deviation of the rate itself over its mean, 0 unless two standard errors of the estimate speak
-// for more than chance.
+// for more than chance, and at most 1.5.
 func (s *spread) relative() float64 {
-	const least = 10 // minutes
-	if s.minutes < least || s.mean <= 0 {
+	const minutes, failures, most = 30, 10, 1.5
+	if s.minutes < minutes || s.chance < failures {
 		return 0
 	}
-	return math.Sqrt(max(0, (s.square-s.chance-2*math.Sqrt(s.doubt))/s.mean))
+	return min(most, math.Sqrt(max(0, (s.square-s.chance-2*math.Sqrt(s.doubt))/s.mean)))
 }

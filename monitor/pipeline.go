@@ -80,6 +80,11 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 	var failing []MerchantFailing
 	out.Verdicts, failing = merchantsFailing(out.Verdicts, history, f)
 	p.common.Withhold(out.Verdicts, history)
+	if out.CommonMode || len(p.down) > 0 {
+		for _, v := range views {
+			v.history.unlearn()
+		}
+	}
 	if !out.CommonMode {
 		out.Alerts = append(out.Alerts, p.merchants.Observe(failing, out.Second)...)
 	}
@@ -125,12 +130,12 @@ func (p *Pipeline) banks(out *Findings, down []BankDown, f *statemachine.Fleet) 
 	if p.common.Active() {
 		return
 	}
-	if len(down) == 0 && len(p.down) > 0 && out.Second-p.downAt >= banksQuiet {
-		p.up(f) // what was seen while a bank was down everywhere cuts nothing afterwards
-	}
 	out.Verdicts = slices.DeleteFunc(out.Verdicts, func(v statemachine.Verdict) bool {
 		return v.Kind != statemachine.Recovered && v.Evidence.From <= p.downAt && slices.Contains(p.down, bankOf(v.Scope))
 	})
+	if len(down) == 0 && len(p.down) > 0 && out.Second-p.downAt >= banksQuiet {
+		p.up(f) // what was seen while a bank was down everywhere cuts nothing afterwards
+	}
 	for _, d := range down {
 		p.downAt = out.Second
 		out.BanksDown = append(out.BanksDown, d.Bank)

@@ -173,10 +173,12 @@ func complete(ev statemachine.StepEvidence, p statemachine.Policy) bool {
 	return float64(ev.Settled) >= p.StepSettled*float64(ev.Sent)
 }
 
+const maxLowered = 1000 // results of a lowered share that are looked at, at most
+
 // loweredResults are how many results of a lowered share are looked at: a third more than would show, without a failure, that
 // the fault is over. Older ones are those of the fault.
 func loweredResults(base statemachine.Share) float64 {
-	const least, most, spare = 10, 1000, 4. / 3
+	const least, most, spare = 10, maxLowered, 4. / 3
 	own := min(base.Fraction(), faultMost)
 	if own <= 2*probeNormal {
 		return most

@@ -36,19 +36,35 @@ func (d *sequential) learn(f *statemachine.Fleet) {
 	}
 }
 
-// roll ends a minute for every item.
+// roll ends a minute for every item. While one item of a channel is suspected, none of them learns: they share its payments.
+// While automation may not act on a fault, its minutes are not learned at all.
 func (d *sequential) roll(f *statemachine.Fleet) {
-	var policy statemachine.Policy
-	var channel *series
-	for _, s := range d.history.order { // a channel comes before its other items
-		if channel == nil || channel.item.Channel != s.item.Channel {
-			policy, channel = f.Policy(s.item.Channel), s
+	order := d.history.order
+	for len(order) > 0 {
+		n, suspected := 1, false
+		for n < len(order) && order[n].item.Channel == order[0].item.Channel {
+			n++
 		}
-		prior, days := d.history.expects.prior, budget(&policy, channel.track.perSecond())
-		if s != channel {
-			prior, days = channel.track.base.rate(prior), budgetPart*days
+		for _, s := range order[:n] {
+			suspected = suspected || s.track.suspicion() >= learnPart
 		}
-		s.track.roll(d.history.now, prior, days)
+		d.rollChannel(order[:n], suspected, f)
+		order = order[n:]
+	}
+}
+
+// rollChannel ends a minute for the items of one channel, the channel itself first.
+func (d *sequential) rollChannel(items []*series, suspected bool, f *statemachine.Fleet) {
+	policy := f.Policy(items[0].item.Channel)
+	prior, days := d.history.expects.prior, budget(&policy, items[0].track.perSecond())
+	for i, s := range items {
+		if st, ok := f.States[s.item]; ok && st.Incident != "" {
+			s.track.base.drop()
+		}
+		s.track.roll(d.history.now, prior, days, suspected)
+		if i == 0 {
+			prior, days = s.track.base.rate(prior), budgetPart*days
+		}
 	}
 }
 
@@ -191,15 +207,17 @@ func (h *History) baseline(scope statemachine.Scope, f *statemachine.Fleet) floa
 	return cmp.Or(worst, h.expects.cold)
 }
 
-// rest judges what is left of a failing item without its suspected parts: by the likelihood ratio of the parts' own rate.
+// rest judges what is left of a failing item without its suspected parts, by two likelihood ratios against normal: of the
+// parts' own rate, as if they were picked by chance, and of the whole item's, as if all of it failed alike.
 func (h *History) rest(v statemachine.Verdict, answered, bad, rate float64) clarity {
 	normal := v.Evidence.Baseline
-	rate = min(poolMostRate, max(poolLeastRate, rate))
-	switch ratio := logRatio(answered, bad, rate, normal); {
-	case ratio <= poolCalm:
-		return explainedBy
-	case ratio >= restFails:
+	part := logRatio(answered, bad, min(poolMostRate, max(poolLeastRate, rate)), normal)
+	alike := logRatio(answered, bad, min(poolMostRate, v.Evidence.Rate), normal)
+	switch {
+	case max(part, alike) >= restFails:
 		return unexplained
+	case min(part, alike) <= poolCalm:
+		return explainedBy
 	}
 	return unclear
 }
@@ -264,4 +282,11 @@ func (h *History) loneReporter(item statemachine.Scope, from, to int64) bool {
 	}
 	slices.SortFunc(seen[:], func(a, b float64) int { return cmp.Compare(b, a) })
 	return all > 0 && seen[0] >= most*all && seen[1] <= others*all
+}
+
+// unlearn forgets the minutes that no baseline has believed yet: they show a fault that is no channel's own.
+func (h *History) unlearn() {
+	for _, s := range h.order {
+		s.track.base.drop()
+	}
 }

@@ -228,9 +228,14 @@ func (st *step) add(item *ItemCounts, kind statemachine.LaneKind, second int64, 
 	}
 }
 
-// forget drops the seconds up to one; only lately looks at them.
+// forget drops the seconds up to one, as far as there are more than a judgement may look at: those of a quiet scope count
+// however old.
 func (st *step) forget(upTo int64) {
-	st.points = slices.DeleteFunc(st.points, func(p point) bool { return p.second <= upTo })
+	n := 0
+	for n < len(st.points)-maxLowered && st.points[n].second <= upTo {
+		n++
+	}
+	st.points = slices.Delete(st.points, 0, n)
 }
 
 // lately is the step's evidence over the narrowest window that holds enough: a DEGRADED scope stays in its step while the
@@ -270,7 +275,7 @@ func (st *step) recent(results float64) (Tally, int64) {
 			return sum, st.points[i].second
 		}
 	}
-	return st.tally, st.from
+	return sum, st.from
 }
 
 // weighed is the evidence of a step that its judgement rests on.

@@ -106,10 +106,10 @@ func (t *track) observe(second int64, n, bad float64) {
 	}
 }
 
-// roll ends a minute: learn, forget a little, and set the threshold by the traffic.
-func (t *track) roll(now int64, prior float64, budgetDays float64) {
+// roll ends a minute: learn, unless the item's channel is suspected, forget a little, and set the threshold by the traffic.
+func (t *track) roll(now int64, prior, budgetDays float64, suspected bool) {
 	const fade = 60.0 / memory
-	t.base.roll(now, prior, t.suspicion() >= learnPart)
+	t.base.roll(now, prior, suspected)
 	t.tune(prior)
 	t.traffic.seconds += 60
 	day := secondsADay * min(1, t.traffic.active/t.traffic.seconds)
