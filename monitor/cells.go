@@ -83,7 +83,7 @@ func (o *openSecond) close(items []statemachine.Scope, names []string) SecondCou
 	}
 	order := make([]int32, len(o.cells)) // cells are large: their places are sorted
 	for i := range order {
-		order[i] = int32(i) //nolint:gosec // bounded by the catalogue
+		order[i] = int32(i)
 	}
 	slices.SortFunc(order, func(a, b int32) int { return items[o.cells[a].item].Compare(items[o.cells[b].item]) })
 	for i, at := range order {

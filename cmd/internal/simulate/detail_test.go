@@ -28,17 +28,23 @@ func TestFindingFollowsTheAffected(t *testing.T) {
 	if f.Detected != 260*time.Second || !f.HeldAtEnd || f.Recovered != 560*time.Second || f.EarlyFailed != 0 {
 		t.Errorf("cut and held: %+v", f)
 	}
-	if f.Affected != untouched.Affected || f.Crossing != untouched.Crossing {
-		t.Errorf("the cut changed what payments are: %+v, %+v", f, untouched)
-	}
-	if f.Samples+f.Moved != f.Affected || f.Saved == 0 || f.Saved > f.Moved {
-		t.Errorf("%d before the cut and %d moved of %d, %d saved", f.Samples, f.Moved, f.Affected, f.Saved)
-	}
+	sameFate(t, &f, &untouched)
 	if d.ExcessFailed <= 0 || d.ExcessFailed >= none.ExcessFailed {
 		t.Errorf("excess %d with the cut, %d without", d.ExcessFailed, none.ExcessFailed)
 	}
 	if len(d.Rulings) != 1 || d.Rulings[0].Verdict != Right || d.Rulings[0].Label != f.Label {
 		t.Errorf("rulings %+v", d.Rulings)
+	}
+}
+
+// sameFate checks that a cut changed nothing of what the payments are, and that it is known what became of each.
+func sameFate(t *testing.T, f, untouched *Finding) {
+	t.Helper()
+	if f.Affected != untouched.Affected || f.Crossing != untouched.Crossing {
+		t.Errorf("the cut changed what payments are: %+v, %+v", f, untouched)
+	}
+	if f.Samples+f.Moved != f.Affected || f.Saved == 0 || f.Saved > f.Moved {
+		t.Errorf("%d before the cut and %d moved of %d, %d saved", f.Samples, f.Moved, f.Affected, f.Saved)
 	}
 }
 
