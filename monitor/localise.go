@@ -45,6 +45,7 @@ func Localise(verdicts []statemachine.Verdict, seen *History, f *statemachine.Fl
 	var chosen []statemachine.Verdict
 	for _, c := range channels {
 		suspects := slices.DeleteFunc(slices.Clone(parts), func(v statemachine.Verdict) bool { return v.Scope.Channel != c })
+		suspects = append(suspects, seen.banksOf(c, slices.Concat(byChannel[c], suspects), f)...)
 		chosen = append(chosen, smallest(byChannel[c], suspects, seen, f)...)
 	}
 	chosen = domains(chosen, seen, f)

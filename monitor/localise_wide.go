@@ -310,6 +310,42 @@ func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, 
 	return len(sick) >= 2, false
 }
 
+// banksOf suspects, where a channel fails, the instruments of those banks that fail over all channels together: on one channel
+// alone a bank that is down may show too little, and what it does to accounts and channels would be blamed on them.
+func (h *History) banksOf(channel string, seen []statemachine.Verdict, f *statemachine.Fleet) []statemachine.Verdict {
+	policy := f.Policy(channel)
+	if policy.Detector != statemachine.DetectorSequential {
+		return nil
+	}
+	from := h.now
+	for _, v := range seen {
+		from = min(from, v.Evidence.From)
+	}
+	var more []statemachine.Verdict
+	for _, in := range f.Channels[channel].Instruments {
+		scope := statemachine.InstrumentScope(channel, in)
+		s := h.items[scope]
+		if s == nil || !s.open || in.Bank == statemachine.NoBank || slices.ContainsFunc(seen, func(v statemachine.Verdict) bool { return v.Scope == scope }) {
+			continue
+		}
+		var carriers []statemachine.Scope
+		for c := range f.Channels {
+			carriers = append(carriers, statemachine.InstrumentScope(c, in))
+		}
+		slices.SortFunc(carriers, statemachine.Scope.Compare)
+		if l := h.pool(carriers, from, bankRate, allResults); l.ratio < poolJoined {
+			continue
+		}
+		d := sequential{h}
+		v := d.verdict(s, from, &policy, s.track.threshold)
+		more = append(more, part(v, &s.track))
+	}
+	return more
+}
+
+// bankRate is the failure rate of a bank that is down.
+const bankRate = 0.6
+
 // calmElsewhere reports whether a bank's other channels show that it is well there.
 func (h *History) calmElsewhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope) bool {
 	others := slices.DeleteFunc(slices.Clone(carriers), func(s statemachine.Scope) bool {

@@ -91,7 +91,11 @@ func (d *sequential) judge(f *statemachine.Fleet) (alarms []statemachine.Verdict
 		if alarm && t.crossed == 0 {
 			t.crossed = now
 		}
-		v := d.verdict(s, &policy, threshold)
+		from := t.began()
+		if from == 0 {
+			from = now
+		}
+		v := d.verdict(s, from, &policy, threshold)
 		alarm = alarm && t.explained(v.Evidence.Answered, v.Evidence.Bad) >= leadPart*threshold
 		switch {
 		case v.Evidence.Bad < leastBad:
@@ -99,11 +103,7 @@ func (d *sequential) judge(f *statemachine.Fleet) (alarms []statemachine.Verdict
 				alarms = append(alarms, v)
 			}
 		case !alarm:
-			v.Evidence.Rule, v.Evidence.Threshold = RulePart, suspectPart*t.threshold
-			v.Evidence.Statistic = t.suspicion() * t.threshold
-			v.Evidence.Explanation = explain(v.Evidence)
-			v.Part = true
-			alarms = append(alarms, v)
+			alarms = append(alarms, part(v, t))
 		case v.Kind == statemachine.MildlyFailing && now-t.crossed < mildConfirm:
 		default:
 			alarms = append(alarms, v)
@@ -128,13 +128,19 @@ func (d *sequential) threshold(s *series, f *statemachine.Fleet) float64 {
 	return min(s.track.threshold, max(least, math.Log(results)+probationRisk))
 }
 
-// verdict describes an item since its fault began.
-func (d *sequential) verdict(s *series, p *statemachine.Policy, threshold float64) statemachine.Verdict {
+// part makes a verdict about an item that is only suspected.
+func part(v statemachine.Verdict, t *track) statemachine.Verdict {
+	v.Part = true
+	e := &v.Evidence
+	e.Rule, e.Threshold = RulePart, suspectPart*t.threshold
+	e.Statistic = t.explained(e.Answered, e.Bad)
+	e.Explanation = explain(*e)
+	return v
+}
+
+// verdict describes an item since a fault began.
+func (d *sequential) verdict(s *series, from int64, p *statemachine.Policy, threshold float64) statemachine.Verdict {
 	t, now := &s.track, d.history.now
-	from := t.began()
-	if from == 0 {
-		from = now
-	}
 	tally := d.history.Over(s.item, from, now)
 	e := evidence(s.item, &tally, from, now)
 	e.Detector, e.Rule, e.Baseline = SequentialDetector, RuleFailing, t.normal
@@ -260,9 +266,9 @@ func (h *History) forgetAround(scope statemachine.Scope, f *statemachine.Fleet) 
 }
 
 // loneReporter returns whether nearly all failures of an item without a coded reply were reported by one instance: it has a
-// part in 90 % of the seconds with such failures, and no other in more than a third.
+// part in four of five such failures, and no other in more than a third.
 func (h *History) loneReporter(item statemachine.Scope, from, to int64) bool {
-	const most, others = 0.9, 1.0 / 3
+	const most, others = 0.8, 1.0 / 3
 	s := h.items[item]
 	if s == nil {
 		return false

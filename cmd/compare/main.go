@@ -1,6 +1,17 @@
 // The command compare runs the same simulated days, with the same random numbers, through breaker libraries as they are
 // published and through Sluice, and prints how they do side by side.
 //
+// Every contestant sees the same payments, which prefer the same channels and would meet the same fate there; only where
+// they go differs. The libraries are unmodified and run in virtual time. They are treated with charity: a payer's refusal
+// is reported to them as a success, a payment is sent although every breaker is open, and a permit whose payment is never
+// sent is given back. Each is run with a breaker per channel and with one per channel and bank; Sluice chooses its scopes
+// itself. A breaker's opening is a cut; a throttler's is when it refused three of ten payments (package gate).
+//
+// Recall is over the faults that a clairvoyant test could have found in time, `of all` over all of them; `samples/bound`
+// holds the payments that met a fault before the cut against those the clairvoyant needed. A cut inside a fault is right,
+// one that also touches others is over, any other is false. Net loss is failed payments beyond the oracle's, and a price
+// for each healthy payment that was moved.
+//
 // It is a module of its own, so that nobody who uses Sluice inherits the libraries.
 package main
 

@@ -44,6 +44,7 @@ func columns() []column {
 		{"over", "over_cuts", all(func(f *campaign.Figures) float64 { return float64(f.Over) }), whole},
 		{"false/day", "false_cuts_per_channel_day", all((*campaign.Figures).FalsePerDay), three},
 		{"95 % ≤", "false_cuts_per_channel_day_bound", all((*campaign.Figures).FalseBound), three},
+		{"in traps", "cuts_in_traps", all(inTraps), whole},
 		{"TTD p50 s", "ttd_p50_s", quantile(ttd, 0.5), one},
 		{"p90 s", "ttd_p90_s", quantile(ttd, 0.9), one},
 		{"samples/bound p50", "samples_over_bound_p50", quantile(late, 0.5), one},
@@ -63,6 +64,16 @@ func precision(f *campaign.Figures) float64 {
 		return math.NaN()
 	}
 	return f.Precision()
+}
+
+// inTraps is how many decisions fell for an event that must not be cut: our own network, payers' declines, a bank that is
+// down everywhere, one gateway instance.
+func inTraps(f *campaign.Figures) float64 {
+	n := 0
+	for _, t := range f.Traps {
+		n += t.Cuts
+	}
+	return float64(n)
 }
 
 // netLoss is failed payments, and a price for each healthy payment that was moved: routing it elsewhere cost something.
