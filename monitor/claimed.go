@@ -181,7 +181,7 @@ func (w *row) withdrawItem(at *ItemCounts, r *claimRecord, i int) {
 		t.Bad--
 		t.BadPayers -= first
 		if r.coded {
-			t.CodedBad--
+			t.CodedBad -= first
 		} else {
 			w.dirty[cellOfKind{r.items[i], r.kinds[i]}] = 0
 		}

@@ -29,13 +29,10 @@ type CommonMode struct {
 // Active reports whether cuts are withheld.
 func (m *CommonMode) Active() bool { return m.since != 0 }
 
-// uncoded estimates the distinct payers' failures without a coded reply in a tally, and returns the results that count.
+// uncoded counts the distinct payers' failures without a coded reply in a tally, and returns the results that count.
 func uncoded(t *Tally) (answered, bad float64) {
 	answered, _ = t.Weighted()
-	if t.Bad == 0 {
-		return answered, 0
-	}
-	return answered, float64(t.BadPayers) * (1 - float64(min(t.CodedBad, t.Bad))/float64(t.Bad))
+	return answered, float64(t.BadPayers - min(t.BadPayers, t.CodedBad))
 }
 
 // codedAlone reports whether the coded replies satisfy the rule without any uncoded failure.

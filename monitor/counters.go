@@ -252,9 +252,10 @@ func (c *Counters) bad(item int32, t *Tally, e *entry, i int) {
 	if first {
 		t.BadPayers++
 	}
-	if e.Coded {
+	switch {
+	case e.Coded && first:
 		t.CodedBad++
-	} else {
+	case !e.Coded:
 		t.Reporters |= 1 << (e.Reporter & 63)
 	}
 }

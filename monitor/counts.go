@@ -22,7 +22,7 @@ type Tally struct {
 	BadPayers  uint32                           // bad results by distinct payer: repeats of payer × item within 120 s left out
 	Half       uint32                           // results at half weight (unmapped codes)
 	HalfPayers uint32                           // the same by distinct payer
-	CodedBad   uint32                           // bad results that carried a coded reply: the network worked
+	CodedBad   uint32                           // bad results of distinct payers that carried a coded reply: the network worked
 	Reporters  uint64                           // bitmap (hash mod 64) of the reporters of uncoded bad results
 }
 

@@ -36,6 +36,7 @@ type series struct {
 	floor  int64 // seconds counted under this revision or an earlier one are no evidence
 	points []point
 	open   bool                  // its results are judged here, not by the steps
+	moved  bool                  // its scope has a state: a threshold, or an incident, of its own
 	kind   statemachine.LaneKind // of the results that are
 	track  track                 // of the sequential detector
 }
@@ -162,6 +163,7 @@ func (h *History) follow(f *statemachine.Fleet) {
 	for scope, st := range f.States {
 		if s := h.items[scope]; s != nil {
 			s.kind, s.open = judgedKind(st)
+			s.moved = true
 		}
 		old, is := h.marks[scope], mark{st.Generation, st.After, st.Phase} // never seen is never touched
 		if old == is {

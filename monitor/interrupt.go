@@ -12,7 +12,7 @@ func (p *Pipeline) Interrupt(missing int64) {
 	if missing <= 0 {
 		return
 	}
-	clear(p.detector.sent.items)
+	p.detector.sent.flights = nil
 	if missing <= continuous {
 		return
 	}

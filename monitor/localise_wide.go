@@ -213,6 +213,9 @@ func domainFails(e *statemachine.Evidence, chosen []statemachine.Verdict, seen *
 
 // banksDown takes out the verdicts about instruments of banks that fail on every channel that carries them, at least two.
 func banksDown(chosen []statemachine.Verdict, seen *History, f *statemachine.Fleet, known []string) ([]statemachine.Verdict, []BankDown) {
+	if !slices.ContainsFunc(chosen, func(v statemachine.Verdict) bool { return bankOf(v.Scope) != "" }) {
+		return chosen, nil
+	}
 	carriers := map[string][]statemachine.Scope{}
 	for c, facts := range f.Channels {
 		for _, i := range facts.Instruments {

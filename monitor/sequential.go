@@ -58,7 +58,7 @@ func (d *sequential) rollChannel(items []*series, suspected bool, f *statemachin
 	policy := f.Policy(items[0].item.Channel)
 	prior, days := d.history.expects.prior, budget(&policy, items[0].track.perSecond())
 	for i, s := range items {
-		if st, ok := f.States[s.item]; ok && st.Incident != "" {
+		if s.moved && f.States[s.item].Incident != "" {
 			s.track.base.drop()
 		}
 		s.track.roll(d.history.now, prior, days, suspected)
@@ -73,6 +73,10 @@ func (d *sequential) judge(f *statemachine.Fleet) (alarms []statemachine.Verdict
 	now := d.history.now
 	for _, s := range d.history.order {
 		t := &s.track
+		if !s.moved && t.calm() {
+			t.crossed = 0
+			continue
+		}
 		threshold := d.threshold(s, f)
 		alarm := (t.alarms() || threshold < t.threshold && t.statistic() >= threshold) && t.leads(threshold)
 		if !alarm {
@@ -115,7 +119,7 @@ func (d *sequential) judge(f *statemachine.Fleet) (alarms []statemachine.Verdict
 // threshold is the statistic that is an alarm for an item: less while it is on probation, where the risk is bounded for the
 // probation alone.
 func (d *sequential) threshold(s *series, f *statemachine.Fleet) float64 {
-	if len(f.States) == 0 {
+	if !s.moved {
 		return s.track.threshold
 	}
 	st, ok := f.States[s.item]
@@ -172,6 +176,9 @@ func (s *series) recent(rate float64) bool {
 // recovered looks for the end of a fault that was only observed or that a guard refused to act on: the newest results speak
 // for the normal rate against the fault's.
 func (d *sequential) recovered(s *series, f *statemachine.Fleet) (statemachine.Verdict, bool) {
+	if !s.moved {
+		return statemachine.Verdict{}, false
+	}
 	st, ok := f.States[s.item]
 	if !ok || st.Incident == "" || st.Kind != statemachine.Observed && st.Kind != statemachine.Refused {
 		return statemachine.Verdict{}, false

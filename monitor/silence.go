@@ -16,16 +16,18 @@ const (
 // PENDING included, so that what the payer does afterwards plays no part. Decisions that were never attempted look the
 // same; their usual part is the baseline that the detector learns.
 type Silence struct {
-	items  map[statemachine.Scope]*flight
-	delays map[string]*lateness
-	under  [openSeconds]int64 // revision of each second
-	out    SecondCounts
+	flights []*flight // sorted by item
+	delays  map[string]*lateness
+	under   [openSeconds]int64 // revision of each second
+	out     SecondCounts
 }
 
 // flight is what one item has on its way.
 type flight struct {
+	item       statemachine.Scope
 	sent, open [openSeconds]uint32 // by second: decisions, and those of them not answered yet
-	last       int64
+	last       int64               // newest second that sent any
+	at         int64               // newest second that is kept
 }
 
 // lateness learns how late the slowest answers of a channel come.
@@ -35,59 +37,64 @@ type lateness struct {
 }
 
 // NewSilence returns one that has seen nothing.
-func NewSilence() *Silence {
-	return &Silence{items: map[statemachine.Scope]*flight{}, delays: map[string]*lateness{}}
-}
+func NewSilence() *Silence { return &Silence{delays: map[string]*lateness{}} }
 
 // Observe takes the sum of one sealed second and returns the second whose attempts are now old enough to be judged, as counts:
 // answered ones as succeeded, the others as timed out. They count under the revision of the second they were sent in.
 func (s *Silence) Observe(sum *SecondCounts, f *statemachine.Fleet) *SecondCounts {
 	now := sum.Second
 	s.under[now%openSeconds] = sum.Revision
+	at := 0
+	for i := range sum.Items {
+		at = s.take(&sum.Items[i], at, now)
+	}
 	s.out.Items = s.out.Items[:0]
 	s.out.Second, s.out.Revision = now, 0
 	channel, limit := "", int64(0)
-	for i := range sum.Items {
-		c := &sum.Items[i]
-		if c.Item.Kind == statemachine.ScopeChannel {
-			s.learn(c)
+	for _, fl := range s.flights {
+		if fl.item.Channel != channel {
+			policy := f.Policy(fl.item.Channel)
+			channel, limit = fl.item.Channel, s.limit(fl.item.Channel, &policy)
 		}
-		fl := s.items[c.Item]
-		if fl == nil {
-			if c.Sent[statemachine.KindNormal] == 0 {
-				continue
-			}
-			fl = &flight{last: now - 1}
-			s.items[c.Item] = fl
-		}
-		fl.advance(now)
-		fl.sent[now%openSeconds], fl.open[now%openSeconds] = c.Sent[statemachine.KindNormal], c.Sent[statemachine.KindNormal]
-		fl.answer(now, &c.Ages)
+		s.ripe(fl, now, limit)
 	}
-	for item, fl := range s.items {
-		if item.Channel != channel {
-			policy := f.Policy(item.Channel)
-			channel, limit = item.Channel, s.limit(item.Channel, &policy)
-		}
-		s.ripe(item, fl, now, limit)
-	}
-	slices.SortFunc(s.out.Items, func(a, b ItemCounts) int { return a.Item.Compare(b.Item) })
+	s.flights = slices.DeleteFunc(s.flights, func(fl *flight) bool { return now-fl.last >= openSeconds })
 	return &s.out
 }
 
-// ripe takes what was sent limit seconds ago.
-func (s *Silence) ripe(item statemachine.Scope, fl *flight, now, limit int64) {
-	if now-fl.last >= openSeconds {
-		delete(s.items, item)
-		return
+// take enters what one item sent and got back in a second. at is where to look for its flight, which comes sorted.
+func (s *Silence) take(c *ItemCounts, at int, now int64) int {
+	if c.Item.Kind == statemachine.ScopeChannel {
+		s.learn(c)
 	}
+	sent := c.Sent[statemachine.KindNormal]
+	n, found := slices.BinarySearchFunc(s.flights[at:], c.Item, func(fl *flight, item statemachine.Scope) int { return fl.item.Compare(item) })
+	at += n
+	switch {
+	case !found && sent == 0:
+		return at
+	case !found:
+		s.flights = slices.Insert(s.flights, at, &flight{item: c.Item, at: now - 1})
+	}
+	fl := s.flights[at]
+	fl.advance(now)
+	fl.sent[now%openSeconds], fl.open[now%openSeconds] = sent, sent
+	if sent > 0 {
+		fl.last = now
+	}
+	fl.answer(now, &c.Ages)
+	return at + 1
+}
+
+// ripe takes what was sent limit seconds ago.
+func (s *Silence) ripe(fl *flight, now, limit int64) {
 	fl.advance(now)
 	at := (now - limit) % openSeconds
 	sent := fl.sent[at]
 	if sent == 0 {
 		return
 	}
-	c := ItemCounts{Item: item}
+	c := ItemCounts{Item: fl.item}
 	t := &c.Evidence[statemachine.KindNormal]
 	silent := fl.open[at]
 	t.Outcomes[statemachine.Succeeded], t.Outcomes[statemachine.TimedOut] = sent-silent, silent
@@ -98,10 +105,10 @@ func (s *Silence) ripe(item statemachine.Scope, fl *flight, now, limit int64) {
 
 // advance empties the seconds since the last.
 func (fl *flight) advance(now int64) {
-	for second := max(fl.last+1, now-openSeconds+1); second <= now; second++ {
+	for second := max(fl.at+1, now-openSeconds+1); second <= now; second++ {
 		fl.sent[second%openSeconds], fl.open[second%openSeconds] = 0, 0
 	}
-	fl.last = now
+	fl.at = now
 }
 
 // answer takes results off the oldest attempts of their age.

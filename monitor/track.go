@@ -73,6 +73,11 @@ func (t *track) aim(threshold float64) {
 // alarms reports whether the statistic is over the threshold.
 func (t *track) alarms() bool { return t.sr[0]+t.sr[1]+t.sr[2]+t.sr[3] >= t.limit }
 
+// calm reports whether there is neither an alarm nor suspicion.
+func (t *track) calm() bool {
+	return !t.alarms() && max(t.w[0], t.w[1], t.w[2], t.w[3]) < suspectPart*t.threshold
+}
+
 // tune computes the weights of a result anew.
 func (t *track) tune(prior float64) {
 	t.prior = prior
