@@ -14,7 +14,7 @@ func TestInterruptForgetsWhatIsNotContinuous(t *testing.T) {
 	item.Evidence[statemachine.KindNormal].Outcomes[statemachine.Succeeded] = 5
 	item.Sent[statemachine.KindNormal] = 9
 	p.Observe(&SecondCounts{Second: 1000, Revision: 1, Items: []ItemCounts{item}}, f)
-	flying := func() int { return len(p.detector.sent.items) }
+	flying := func() int { return len(p.detector.sent.flights) }
 	seen := func() int { return len(p.detector.History().Items()) }
 	p.Interrupt(0)
 	if flying() != 1 || seen() != 1 {

@@ -204,14 +204,18 @@ func explainsAll(set []suspect, verdicts []statemachine.Verdict, least clarity, 
 }
 
 // explains reports whether the item no longer fails without what the set contributed to it. What an instrument and an
-// account that cross have in common was not counted: the set gets the benefit of the doubt, for as many failures as the
-// rest of the channel does not account for.
+// account that cross have in common was not counted: for the sequential detector it is as much as by chance, for the windows
+// the set gets the benefit of the doubt, for as many failures as the rest of the channel does not account for.
 func explains(set []suspect, v statemachine.Verdict, seen *History, f *statemachine.Fleet) clarity {
 	from, to := v.Evidence.From, v.Evidence.To
 	whole := seen.Over(v.Scope, from, to)
 	answered, bad := whole.Weighted()
 	without, badWithout, parts, rate := answered, bad, 0, 0.0
 	elsewhere := failuresOutside(set, v.Scope.Channel, from, to, seen)
+	policy := f.Policy(v.Scope.Channel)
+	sequential := policy.Detector == statemachine.DetectorSequential
+	all := seen.Over(statemachine.ChannelScope(v.Scope.Channel), from, to)
+	part := answered / max(1, float64(all.Answered()))
 	for _, s := range set {
 		if inside(v.Scope, s.v.Scope, f) {
 			return explainedBy
@@ -222,17 +226,19 @@ func explains(set []suspect, v statemachine.Verdict, seen *History, f *statemach
 		rate = max(rate, s.v.Evidence.Rate)
 		t := seen.Over(s.v.Scope, from, to)
 		n, b := t.Weighted()
-		if inside(s.v.Scope, v.Scope, f) {
+		switch {
+		case inside(s.v.Scope, v.Scope, f):
 			parts++
-		} else {
+		case sequential: // as much of it as of the channel's payments is the item's
+			n, b = n*part, b*part
+		default:
 			b = min(b, max(0, bad-elsewhere))
 			n = b
 		}
 		without, badWithout = without-n, badWithout-b
 	}
 	without, badWithout = max(0, without), max(0, badWithout)
-	policy := f.Policy(v.Scope.Channel)
-	if policy.Detector == statemachine.DetectorSequential {
+	if sequential {
 		return seen.rest(v, without, badWithout, rate)
 	}
 	if parts > 1 && wilsonUpper(badWithout, without) >= v.Evidence.Rate {
