@@ -204,8 +204,9 @@ func explainsAll(set []suspect, verdicts []statemachine.Verdict, least clarity, 
 }
 
 // explains reports whether the item no longer fails without what the set contributed to it. What an instrument and an
-// account that cross have in common was not counted: for the sequential detector it is as much as by chance, for the windows
-// the set gets the benefit of the doubt, for as many failures as the rest of the channel does not account for.
+// account that cross have in common was not counted. The sequential detector looks at the rest of the channel instead: what is
+// well there has no failures left for the item. For the windows the set gets the benefit of the doubt, for as many failures as
+// the rest of the channel does not account for.
 func explains(set []suspect, v statemachine.Verdict, seen *History, f *statemachine.Fleet) clarity {
 	from, to := v.Evidence.From, v.Evidence.To
 	whole := seen.Over(v.Scope, from, to)
@@ -215,7 +216,7 @@ func explains(set []suspect, v statemachine.Verdict, seen *History, f *statemach
 	policy := f.Policy(v.Scope.Channel)
 	sequential := policy.Detector == statemachine.DetectorSequential
 	all := seen.Over(statemachine.ChannelScope(v.Scope.Channel), from, to)
-	part := answered / max(1, float64(all.Answered()))
+	part, crossing := answered/max(1, float64(all.Answered())), false
 	for _, s := range set {
 		if inside(v.Scope, s.v.Scope, f) {
 			return explainedBy
@@ -229,7 +230,8 @@ func explains(set []suspect, v statemachine.Verdict, seen *History, f *statemach
 		switch {
 		case inside(s.v.Scope, v.Scope, f):
 			parts++
-		case sequential: // as much of it as of the channel's payments is the item's
+		case sequential:
+			crossing = true
 			n, b = n*part, b*part
 		default:
 			b = min(b, max(0, bad-elsewhere))
@@ -238,8 +240,11 @@ func explains(set []suspect, v statemachine.Verdict, seen *History, f *statemach
 		without, badWithout = without-n, badWithout-b
 	}
 	without, badWithout = max(0, without), max(0, badWithout)
+	if sequential && crossing {
+		return seen.restOfChannel(set, v, part, rate)
+	}
 	if sequential {
-		return seen.rest(v, without, badWithout, rate)
+		return seen.rest(v.Evidence.Baseline, v.Evidence.Rate, without, badWithout, rate)
 	}
 	if parts > 1 && wilsonUpper(badWithout, without) >= v.Evidence.Rate {
 		return unexplained // several parts fail and nothing shows that the rest does not: it is the item itself

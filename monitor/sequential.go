@@ -13,10 +13,10 @@ import (
 const SequentialDetector = "sequential"
 
 const (
-	leastBad      = 3  // bad results of distinct payers that an alarm takes at least
-	recentResults = 16 // newest results that must still show the fault
-	recentBad     = 4  // or as many as hold so many failures of its rate
-	mildConfirm   = 2  // seconds that an alarm of a mild fault must last: a grave one passes through mild rates
+	leastBad    = 3   // bad results of distinct payers that an alarm takes at least
+	overRate    = 0.9 // a fault that lets one in ten pass could be any graver one
+	overRatio   = 3.0 // log likelihood ratio of the newest results for the end of a fault: 20 to 1
+	mildConfirm = 2   // seconds that an alarm of a mild fault must last: a grave one passes through mild rates
 )
 
 // sequential is the detector of likelihood ratios: every item is tested, second by second, against its own learned baseline,
@@ -155,22 +155,21 @@ func (d *sequential) verdict(s *series, from int64, p *statemachine.Policy, thre
 	}
 	e.Reasons = d.history.Reasons(s.item, from, now)
 	e.Explanation = explain(e)
-	return statemachine.Verdict{Kind: kind, Scope: s.item, Evidence: e, Over: !s.recent(e.Rate)}
+	return statemachine.Verdict{Kind: kind, Scope: s.item, Evidence: e, Over: s.over(e.Rate)}
 }
 
-// recent reports whether the newest results still fail at half the fault's rate: a fault that is over must not be acted on.
-// The milder it is, the more results it takes to tell.
-func (s *series) recent(rate float64) bool {
-	enough := max(recentResults, recentBad/max(rate, 0.01))
-	n, bad := 0.0, 0.0
-	for _, p := range slices.Backward(s.points) {
-		answered, failed := p.tally.Weighted()
-		n, bad = n+answered, bad+failed
-		if n >= enough {
-			break
+// over reports whether the fault seems to have ended: the newest results speak for the normal rate against the fault's. Acting
+// then would punish what is well again.
+func (s *series) over(rate float64) bool {
+	rate = min(overRate, rate)
+	sum, enough := 0.0, min(overRatio, s.track.threshold)
+	for i := len(s.points) - 1; i >= 0 && sum > -enough; i-- {
+		n, bad := s.points[i].tally.Weighted()
+		if sum -= logRatio(n, bad, rate, s.track.normal); sum >= enough {
+			return true
 		}
 	}
-	return bad >= min(2, n*rate) && bad >= rate*n/2
+	return false
 }
 
 // recovered looks for the end of a fault that was only observed or that a guard refused to act on: the newest results speak
@@ -222,10 +221,9 @@ func (h *History) baseline(scope statemachine.Scope, f *statemachine.Fleet) floa
 
 // rest judges what is left of a failing item without its suspected parts, by two likelihood ratios against normal: of the
 // parts' own rate, as if they were picked by chance, and of the whole item's, as if all of it failed alike.
-func (h *History) rest(v statemachine.Verdict, answered, bad, rate float64) clarity {
-	normal := v.Evidence.Baseline
+func (h *History) rest(normal, whole, answered, bad, rate float64) clarity {
 	part := logRatio(answered, bad, min(poolMostRate, max(poolLeastRate, rate)), normal)
-	alike := logRatio(answered, bad, min(poolMostRate, v.Evidence.Rate), normal)
+	alike := logRatio(answered, bad, min(poolMostRate, whole), normal)
 	switch {
 	case max(part, alike) >= restFails:
 		return unexplained
@@ -233,6 +231,25 @@ func (h *History) rest(v statemachine.Verdict, answered, bad, rate float64) clar
 		return explainedBy
 	}
 	return unclear
+}
+
+// restOfChannel judges what is left of a channel without a set that crosses a failing item, which carries a part of the
+// channel's results: if the item failed by itself, it would show there.
+func (h *History) restOfChannel(set []suspect, v statemachine.Verdict, part, rate float64) clarity {
+	channel := statemachine.ChannelScope(v.Scope.Channel)
+	t := h.Over(channel, v.Evidence.From, v.Evidence.To)
+	answered, bad := t.Weighted()
+	for _, s := range set {
+		t := h.Over(s.v.Scope, v.Evidence.From, v.Evidence.To)
+		n, b := t.Weighted()
+		answered, bad = answered-n, bad-b
+	}
+	answered, bad = max(0, answered), min(max(0, bad), max(0, answered))
+	normal := v.Evidence.Baseline
+	if s := h.items[channel]; s != nil {
+		normal = s.track.normal
+	}
+	return h.rest(normal, normal+part*v.Evidence.Rate, answered, bad, rate)
 }
 
 // waits reports whether it is worth waiting for more results of a channel: at most for a few of them.
