@@ -111,21 +111,23 @@ func (fl *flight) advance(now int64) {
 	fl.at = now
 }
 
-// answer takes results off the oldest attempts of their age.
+// answer takes results off the oldest attempts of their age, the oldest results first. Ages are cut to whole seconds, so that
+// a result may have been taken off an attempt of the second before its own; it then makes up for it from a younger one.
 func (fl *flight) answer(now int64, ages *[NumAgeBuckets]uint32) {
-	youngest := int64(0)
-	for bucket, n := range ages {
+	for bucket := NumAgeBuckets - 1; bucket >= 0; bucket-- {
+		n := ages[bucket]
+		if n == 0 {
+			continue
+		}
 		oldest := int64(openSeconds - 2)
 		if bucket < len(AgeBounds) {
 			oldest = min(oldest, int64(AgeBounds[bucket]))
 		}
-		// A decision just after a full second may have been counted in the second before.
-		for age := oldest + 1; n > 0 && age >= youngest; age-- {
+		for age := oldest + 1; n > 0 && age >= 0; age-- {
 			took := min(n, fl.open[(now-age)%openSeconds])
 			fl.open[(now-age)%openSeconds] -= took
 			n -= took
 		}
-		youngest = oldest + 1
 	}
 }
 
