@@ -111,24 +111,28 @@ func (fl *flight) advance(now int64) {
 	fl.at = now
 }
 
-// answer takes results off the oldest attempts of their age, the oldest results first. Ages are cut to whole seconds, so that
-// a result may have been taken off an attempt of the second before its own; it then makes up for it from a younger one.
+// answer takes results off the attempts of their age, in seconds since the decision's own; where a bucket holds several
+// seconds, off the oldest. A decision just after a full second may have been counted in the second before.
 func (fl *flight) answer(now int64, ages *[NumAgeBuckets]uint32) {
-	for bucket := NumAgeBuckets - 1; bucket >= 0; bucket-- {
-		n := ages[bucket]
-		if n == 0 {
-			continue
-		}
+	youngest := int64(0)
+	for bucket, n := range ages {
 		oldest := int64(openSeconds - 2)
 		if bucket < len(AgeBounds) {
 			oldest = min(oldest, int64(AgeBounds[bucket]))
 		}
-		for age := oldest + 1; n > 0 && age >= 0; age-- {
-			took := min(n, fl.open[(now-age)%openSeconds])
-			fl.open[(now-age)%openSeconds] -= took
-			n -= took
+		for age := oldest; n > 0 && age >= youngest; age-- {
+			n = fl.took(now-age, n)
 		}
+		fl.took(now-oldest-1, n)
+		youngest = oldest + 1
 	}
+}
+
+// took closes up to n attempts of a second, and returns how many there were not.
+func (fl *flight) took(second int64, n uint32) uint32 {
+	closed := min(n, fl.open[second%openSeconds])
+	fl.open[second%openSeconds] -= closed
+	return n - closed
 }
 
 // learn takes the ages of a channel's answers.
