@@ -117,7 +117,7 @@ func (t *track) numbers() []*float64 {
 }
 
 func (t *track) times() []*int64 {
-	all := []*int64{&t.base.hourEnds, &t.last, &t.crossed}
+	all := []*int64{&t.base.hourEnds, &t.last, &t.crossed, &t.ended}
 	for i := range designs {
 		all = append(all, &t.since[i])
 	}

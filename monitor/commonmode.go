@@ -101,6 +101,7 @@ func (m *CommonMode) examine(v *statemachine.Verdict, seen *History, f *statemac
 	for _, c := range channelsOf(v.Scope, f) {
 		others := unrelated(c, seen, f)
 		l := seen.pool(others, v.Evidence.From, v.Evidence.Rate, uncoded)
+		l.coincides = slices.ContainsFunc(others, func(o statemachine.Scope) bool { return coincides(o, seen) })
 		switch {
 		case !l.doubtful() || m.believes(second) && calmMajority(others, seen):
 		case l.joined():
@@ -128,6 +129,14 @@ func (m *CommonMode) doubts(e *ScopeEvidence, seen *History, f *statemachine.Fle
 		}
 	}
 	return false
+}
+
+// coincides reports whether another channel fails beyond doubt in the same moment. That two unrelated ones begin to fail within
+// seconds is hardly chance, even while a third is still well: a fault of ours may reach one after the other.
+func coincides(item statemachine.Scope, seen *History) bool {
+	const bad, ratio = 3, 4
+	l := seen.pool([]statemachine.Scope{item}, seen.now-poolFresh+1, commonRate, uncoded)
+	return l.bad >= bad && l.suffix >= ratio
 }
 
 // younger reports whether an alarm is so young that evidence of others may still come within so many seconds. Where they

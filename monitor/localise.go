@@ -46,7 +46,7 @@ func Localise(verdicts []statemachine.Verdict, seen *History, f *statemachine.Fl
 	for _, c := range channels {
 		suspects := slices.DeleteFunc(slices.Clone(parts), func(v statemachine.Verdict) bool { return v.Scope.Channel != c })
 		suspects = append(suspects, seen.banksOf(c, slices.Concat(byChannel[c], suspects), f)...)
-		chosen = append(chosen, smallest(byChannel[c], suspects, seen, f)...)
+		chosen = append(chosen, smallest(byChannel[c], suspects, down, seen, f)...)
 	}
 	chosen = domains(chosen, seen, f)
 	chosen, out.BanksDown = banksDown(chosen, seen, f, down)
@@ -63,8 +63,12 @@ type suspect struct {
 }
 
 // smallest picks, out of all unions of the kinds of suspected items of one channel, the cheapest that explains all that fail.
-func smallest(verdicts, parts []statemachine.Verdict, seen *History, f *statemachine.Fleet) []statemachine.Verdict {
+// What banks explain that are known to be down needs no other explanation.
+func smallest(verdicts, parts []statemachine.Verdict, down []string, seen *History, f *statemachine.Fleet) []statemachine.Verdict {
 	sets := unions(verdicts, parts, seen)
+	if known := ofBanks(down, verdicts, parts); len(known) > 0 && explainsAll(known, verdicts, unclear, seen, f) {
+		return verdictsOf(known, verdicts, parts)
+	}
 	surely, likely := cheapest(sets, verdicts, explainedBy, seen, f), cheapest(sets, verdicts, unclear, seen, f)
 	best := surely
 	if !slices.Equal(scopesOf(surely), scopesOf(likely)) {
@@ -75,15 +79,30 @@ func smallest(verdicts, parts []statemachine.Verdict, seen *History, f *statemac
 			best = likely
 		}
 	}
-	best = needed(best, verdicts, seen, f)
-	chosen := make([]statemachine.Verdict, 0, len(best))
-	for _, s := range best { // the union of all kinds explains everything, so best is never empty
+	return verdictsOf(needed(best, verdicts, seen, f), verdicts, parts) // the union of all kinds explains everything, so it is never empty
+}
+
+// verdictsOf are the verdicts of a chosen set, with all that were considered.
+func verdictsOf(set []suspect, verdicts, parts []statemachine.Verdict) []statemachine.Verdict {
+	chosen := make([]statemachine.Verdict, 0, len(set))
+	looked := considered(append(slices.Clone(verdicts), parts...), set)
+	for _, s := range set {
 		v := s.v
 		v.Part = false
-		v.Evidence.Considered = considered(append(slices.Clone(verdicts), parts...), best)
+		v.Evidence.Considered = looked
 		chosen = append(chosen, v)
 	}
 	return chosen
+}
+
+// ofBanks are the suspected instruments of some banks.
+func ofBanks(banks []string, verdicts, parts []statemachine.Verdict) (set []suspect) {
+	for i, v := range slices.Concat(verdicts, parts) {
+		if bank := bankOf(v.Scope); bank != "" && slices.Contains(banks, bank) {
+			set = append(set, suspect{v: v, part: i >= len(verdicts)})
+		}
+	}
+	return set
 }
 
 // unions lists the suspects of every union of their kinds.

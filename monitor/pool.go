@@ -14,7 +14,7 @@ const (
 	poolDoubt     = 0.01 // odds up to which it does not
 	poolCalm      = -1.0 // log likelihood ratio up to which an item does not fail
 	poolCalmRate  = 0.3  // failure rate that a calm item would not show
-	restFails     = 1.0  // log likelihood ratio from which on the rest of an item fails
+	restFails     = 2.5  // log likelihood ratio from which on the rest of an item fails
 	poolWait      = 60   // longest wait for evidence of others, seconds
 	poolLeastRate = 0.15
 	poolMostRate  = 0.95
@@ -27,11 +27,13 @@ type looked struct {
 	bad     float64 // failures in those seconds
 	sick    int     // items that share them
 	members int     // items with results
+
+	coincides bool // one of them alone fails beyond doubt in the same moment
 }
 
 // joined reports whether the others fail too.
 func (l looked) joined() bool {
-	return l.ratio >= poolJoined || l.bad >= 2 && l.suffix >= poolJoined && (l.sick >= 2 || l.members == 1)
+	return l.coincides || l.ratio >= poolJoined || l.bad >= 2 && l.suffix >= poolJoined && (l.sick >= 2 || l.members == 1)
 }
 
 // doubtful reports whether the others may fail too: no fresh evidence is no proof of health.

@@ -73,9 +73,12 @@ func (d *sequential) judge(f *statemachine.Fleet) (alarms []statemachine.Verdict
 	now := d.history.now
 	for _, s := range d.history.order {
 		t := &s.track
-		if !s.moved && t.calm() {
-			t.crossed = 0
-			continue
+		if t.calm() {
+			t.ended = 0
+			if !s.moved {
+				t.crossed = 0
+				continue
+			}
 		}
 		threshold := d.threshold(s, f)
 		alarm := (t.alarms() || threshold < t.threshold && t.statistic() >= threshold) && t.leads(threshold)
@@ -155,17 +158,27 @@ func (d *sequential) verdict(s *series, from int64, p *statemachine.Policy, thre
 	}
 	e.Reasons = d.history.Reasons(s.item, from, now)
 	e.Explanation = explain(e)
-	return statemachine.Verdict{Kind: kind, Scope: s.item, Evidence: e, Over: s.over(e.Rate)}
+	return statemachine.Verdict{Kind: kind, Scope: s.item, Evidence: e, Over: s.over(e.Rate, d.history)}
 }
 
 // over reports whether the fault seems to have ended: the newest results speak for the normal rate against the fault's. Acting
-// then would punish what is well again.
-func (s *series) over(rate float64) bool {
+// then would punish what is well again. It lasts until what came since is a fault by itself.
+func (s *series) over(rate float64, h *History) bool {
+	t := &s.track
+	if t.ended != 0 {
+		since := h.Over(s.item, t.ended, h.now)
+		if t.explained(since.Weighted()) < leadPart*t.threshold {
+			return true
+		}
+		t.ended = 0
+		return false
+	}
 	rate = min(overRate, rate)
-	sum, enough := 0.0, min(overRatio, s.track.threshold)
-	for i := len(s.points) - 1; i >= 0 && sum > -enough; i-- {
+	sum := 0.0
+	for i := len(s.points) - 1; i >= 0 && sum > -overRatio; i-- {
 		n, bad := s.points[i].tally.Weighted()
-		if sum -= logRatio(n, bad, rate, s.track.normal); sum >= enough {
+		if sum -= logRatio(n, bad, rate, t.normal); sum >= overRatio {
+			t.ended = h.now
 			return true
 		}
 	}

@@ -45,6 +45,7 @@ type track struct {
 	since   [designs]int64 // second in which W last left zero
 	last    int64          // second of the newest results
 	crossed int64          // second in which the running alarm began, 0 = none
+	ended   int64          // second in which the fault seemed to have ended, 0 = it lasts
 
 	threshold float64 // log of the statistic that is an alarm
 	limit     float64 // the same for the sum of sr
@@ -211,7 +212,7 @@ func (t *track) began() int64 {
 // reset forgets the evidence, and the minutes that are not believed yet: what they showed was dealt with, or was not the
 // item's fault.
 func (t *track) reset() {
-	t.sr, t.w, t.since, t.crossed = [designs]float64{}, [designs]float64{}, [designs]int64{}, 0
+	t.sr, t.w, t.since, t.crossed, t.ended = [designs]float64{}, [designs]float64{}, [designs]int64{}, 0, 0
 	t.base.drop()
 }
 
