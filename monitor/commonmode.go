@@ -24,6 +24,7 @@ type CommonMode struct {
 	checked  int64
 	proposed bool
 	cleared  int64 // second it last ended: calm channels are believed at once for a minute
+	without  Without
 }
 
 // Active reports whether cuts are withheld.
@@ -42,7 +43,11 @@ func codedAlone(e statemachine.Evidence) bool {
 	case answered <= 0 || e.CodedBad <= 0:
 		return false
 	case e.Detector == SequentialDetector:
-		return e.CodedBad >= e.MinCount && explained(answered, e.CodedBad, e.Baseline) >= leadPart*e.Threshold
+		threshold := e.Threshold
+		if e.Rule == RulePart {
+			threshold /= suspectPart
+		}
+		return e.CodedBad >= e.MinCount && explained(answered, e.CodedBad, e.Baseline) >= leadPart*threshold
 	}
 	return answered >= e.MinSamples && e.CodedBad > e.MinCount && e.CodedBad/answered >= e.Threshold
 }
@@ -52,6 +57,8 @@ func codedAlone(e statemachine.Evidence) bool {
 // call, else 0.
 func (m *CommonMode) Observe(views []*view, f *statemachine.Fleet, second int64) (alerts []statemachine.Alert, ended int64) {
 	switch {
+	case m.without.CommonMode:
+		return nil, 0
 	case !m.Active():
 		var suspects []string
 		ours := false
@@ -115,7 +122,7 @@ func (m *CommonMode) examine(v *statemachine.Verdict, seen *History, f *statemac
 
 // doubts reports whether a relapse may be our own fault: other channels fail as well, or have shown nothing since.
 func (m *CommonMode) doubts(e *ScopeEvidence, seen *History, f *statemachine.Fleet) bool {
-	if codedAlone(e.Evidence) {
+	if codedAlone(e.Evidence) || m.without.CommonMode {
 		return false
 	}
 	if m.Active() {
@@ -195,7 +202,7 @@ func (m *CommonMode) ruling(v *statemachine.Verdict, seen *History) statemachine
 			Answer: statemachine.Refuse, Guard: statemachine.GuardCommonMode,
 			Reason: "channels without a common failure domain fail at once: the fault is ours",
 		}
-	case popcount(reporters) > 1 && (v.Evidence.Reporters == 1 || v.Evidence.Reporters > 1 && seen.loneReporter(v.Scope, v.Evidence.From, v.Evidence.To)):
+	case popcount(reporters) > 1 && !m.without.SingleReporter && (v.Evidence.Reporters == 1 || v.Evidence.Reporters > 1 && seen.loneReporter(v.Scope, v.Evidence.From, v.Evidence.To)):
 		return statemachine.Ruling{
 			Answer: statemachine.Refuse, Guard: statemachine.GuardSingleReporter,
 			Reason: fmt.Sprintf("of %d gateway instances one alone sees failures of %s, without a coded reply: look at that instance", popcount(reporters), v.Scope),

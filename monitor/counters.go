@@ -25,6 +25,7 @@ type CountersOptions struct {
 	DuplicateSlots  int   // slots of each of two generations of attempts, 16 bytes each; 1 << 19
 	PayerSlots      int   // slots of each of two generations of payer × item with a bad result, 16 bytes each; 1 << 17
 	Claims          bool  // remember every result of a second for its claim: there are several replicas
+	Repeats         bool  // a payer's further bad results count like the first: for simulations only
 	ClaimWindow     int64 // with claims: an unknown attempt whose decision is older (seconds) is late; 3300
 }
 
@@ -44,6 +45,7 @@ type Counters struct {
 	books          Books
 	contradictions []Contradiction
 	claiming       bool
+	repeats        bool
 	unclaimed      []*SecondClaims // closed, not taken yet
 }
 
@@ -63,6 +65,7 @@ func NewCounters(o CountersOptions) *Counters {
 	}
 	return &Counters{
 		claiming:   o.Claims,
+		repeats:    o.Repeats,
 		index:      map[statemachine.Scope]int32{},
 		reasons:    newReasonNames(),
 		duplicates: duplicates{table: newGenerations[uint8](o.DuplicateSlots, o.DuplicateWindow), elsewhere: elsewhere(o)},
@@ -237,7 +240,7 @@ func counts(h statemachine.Health, kind statemachine.ScopeKind) bool {
 
 // bad enters a bad or half-weight result into the evidence of its i-th item.
 func (c *Counters) bad(item int32, t *Tally, e *entry, i int) {
-	first := c.payers.first(e.payer(), item, e.second)
+	first := c.payers.first(e.payer(), item, e.second) || c.repeats
 	if first {
 		e.first |= 1 << i
 	}

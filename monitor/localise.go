@@ -3,6 +3,7 @@ package monitor
 import (
 	"cmp"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -128,12 +129,16 @@ func unions(verdicts, parts []statemachine.Verdict, seen *History) [][]suspect {
 	}
 	slices.Sort(kinds)
 	var sets [][]suspect
+	mixed := verdicts[0].Evidence.Detector != SequentialDetector
 	for mask := 1; mask < 1<<len(kinds); mask++ {
 		var set []suspect
 		for i, kind := range kinds {
 			if mask&(1<<i) != 0 {
 				set = append(set, byKind[kind]...)
 			}
+		}
+		if !mixed && bits.OnesCount(uint(mask)) > 1 && mask != 1<<len(kinds)-1 {
+			continue // one fault has one kind; a second one shows when the first is dealt with
 		}
 		sets = append(sets, set)
 	}

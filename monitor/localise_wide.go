@@ -122,13 +122,21 @@ func domainsRelapse(v statemachine.Verdict, seen *History, f *statemachine.Fleet
 	})
 }
 
-// channelsTrace reports whether what a part of a channel shows is left over from the channel's own fault: the channel is on its
-// way back, and the part does not go on failing.
+// worseRatio is the log likelihood ratio by which a part must be worse than the fault its channel was lowered for.
+const worseRatio = 4
+
+// channelsTrace reports whether what a part of a channel shows is the channel's own fault: the channel is on its way back and
+// the part does not go on failing, or its share is lowered and the part is no worse.
 func channelsTrace(v statemachine.Verdict, seen *History, f *statemachine.Fleet) bool {
 	if v.Scope.Kind == statemachine.ScopeChannel || v.Scope.Kind == statemachine.ScopeDomain || v.Kind == statemachine.Recovered {
 		return false
 	}
-	phase, _ := f.State(statemachine.ChannelScope(v.Scope.Channel)).Effective()
+	st := f.State(statemachine.ChannelScope(v.Scope.Channel))
+	phase, _ := st.Effective()
+	if phase == statemachine.Ramping && st.Kind == statemachine.Degraded && v.Evidence.Detector == SequentialDetector {
+		e := &v.Evidence // a part that is clearly worse has a fault of its own
+		return logRatio(e.Answered, e.Bad, e.Rate, min(poolMostRate/1.5, max(e.Baseline, st.Base.Fraction()))) < worseRatio
+	}
 	return phase == statemachine.Ramping && !sickens(v.Scope, v.Evidence.To, false, seen, f)
 }
 

@@ -120,19 +120,21 @@ func (d *sequential) judge(f *statemachine.Fleet) (alarms []statemachine.Verdict
 }
 
 // threshold is the statistic that is an alarm for an item: less while it is on probation, where the risk is bounded for the
-// probation alone.
+// probation alone, and while its share is lowered, where only how far is in question.
 func (d *sequential) threshold(s *series, f *statemachine.Fleet) float64 {
 	if !s.moved {
 		return s.track.threshold
 	}
-	st, ok := f.States[s.item]
-	if !ok || st.Phase != statemachine.Healthy || int64(st.Probation)/1000 <= d.history.now {
-		return s.track.threshold
-	}
 	const least = 8
-	policy := f.Policy(s.item.Channel)
-	results := max(1, policy.Probation.Seconds()*s.track.perSecond())
-	return min(s.track.threshold, max(least, math.Log(results)+probationRisk))
+	switch st := f.States[s.item]; {
+	case st.Phase == statemachine.Ramping && st.Kind == statemachine.Degraded:
+		return min(s.track.threshold, failStep)
+	case st.Phase == statemachine.Healthy && int64(st.Probation)/1000 > d.history.now:
+		policy := f.Policy(s.item.Channel)
+		results := max(1, policy.Probation.Seconds()*s.track.perSecond())
+		return min(s.track.threshold, max(least, math.Log(results)+probationRisk))
+	}
+	return s.track.threshold
 }
 
 // part makes a verdict about an item that is only suspected.

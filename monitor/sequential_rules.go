@@ -55,7 +55,7 @@ func tell(e statemachine.Evidence) string {
 		what = "attempts got no answer in time"
 	}
 	fmt.Fprintf(&b, "%s: %s of %s %s since %s (%s)", e.Scope, amount(e.Bad), amount(e.Answered), what,
-		time.Unix(e.From, 0).UTC().Format(time.TimeOnly), percent(e.Rate))
+		time.Unix(e.From, 0).UTC().Format("15:04:05 UTC"), percent(e.Rate))
 	switch e.Rule {
 	case RuleRecovered:
 		fmt.Fprintf(&b, "; that is as usual (at most %s), the evidence of %.1f is beyond %.1f", percent(e.Baseline), e.Statistic, e.Threshold)

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	designs       = 4             // failure rates that a track tests for at once
+	designs       = 5             // failure rates that a track tests for at once
 	designRatio   = 1.3           // a design rate closer to the normal one tells nothing
 	leastDesign   = 0.06          // the lowest design rate
 	thresholdMin  = 7             // log of the statistic that an alarm takes at least
@@ -18,7 +18,7 @@ const (
 	secondsADay   = 86_400        // seconds
 	leastADay     = 100           // seconds with results a day that the budget counts at least
 	memory        = 10 * 60       // seconds over which the traffic is averaged
-	staleAfter    = 30 * 60       // seconds after which evidence weighs half
+	staleAfter    = 45 * 60       // seconds after which evidence weighs half
 	budgetScale   = 100           // false-alarm budget in days of a channel with one result a second
 	budgetLeast   = 30            // days
 	budgetMost    = 1000          // days
@@ -27,7 +27,7 @@ const (
 )
 
 // designRates are the failure rates tested for, besides three times the normal one.
-var designRates = [designs - 1]float64{0.2, 0.5, 0.98} //nolint:gochecknoglobals // read-only table
+var designRates = [designs - 1]float64{0.1, 0.2, 0.5, 0.98} //nolint:gochecknoglobals // read-only table
 
 // track is the sequential test of one item. For each design rate q it keeps the Shiryaev-Roberts statistic
 // R ← (R + 1)·Λ and the CUSUM W ← max(0, W + ln Λ), where Λ is the likelihood ratio of a closed second with n results, f of
@@ -72,11 +72,27 @@ func (t *track) aim(threshold float64) {
 }
 
 // alarms reports whether the statistic is over the threshold.
-func (t *track) alarms() bool { return t.sr[0]+t.sr[1]+t.sr[2]+t.sr[3] >= t.limit }
+func (t *track) alarms() bool { return t.sum() >= t.limit }
+
+// sum is that of the Shiryaev-Roberts statistics.
+func (t *track) sum() (sum float64) {
+	for _, r := range t.sr {
+		sum += r
+	}
+	return sum
+}
+
+// highest is the greatest CUSUM.
+func (t *track) highest() (most float64) {
+	for _, w := range t.w {
+		most = max(most, w)
+	}
+	return most
+}
 
 // calm reports whether there is neither an alarm nor suspicion.
 func (t *track) calm() bool {
-	return !t.alarms() && max(t.w[0], t.w[1], t.w[2], t.w[3]) < suspectPart*t.threshold
+	return !t.alarms() && t.highest() < suspectPart*t.threshold
 }
 
 // tune computes the weights of a result anew.
@@ -151,10 +167,7 @@ func budget(p *statemachine.Policy, perSecond float64) float64 {
 
 // statistic is the log of the mean Shiryaev-Roberts statistic of the designs.
 func (t *track) statistic() float64 {
-	sum := 0.0
-	for _, r := range t.sr {
-		sum += r
-	}
+	sum := t.sum()
 	if sum <= 0 {
 		return 0
 	}
@@ -163,12 +176,12 @@ func (t *track) statistic() float64 {
 
 // suspicion is the greatest CUSUM in parts of the threshold.
 func (t *track) suspicion() float64 {
-	return max(t.w[0], t.w[1], t.w[2], t.w[3]) / t.threshold
+	return t.highest() / t.threshold
 }
 
 // leads reports whether the CUSUM supports an alarm: it is what stored evidence can be checked against.
 func (t *track) leads(threshold float64) bool {
-	return max(t.w[0], t.w[1], t.w[2], t.w[3]) >= leadPart*threshold
+	return t.highest() >= leadPart*threshold
 }
 
 // explained is the greatest log likelihood ratio of results over the designs.
@@ -186,7 +199,8 @@ func explained(n, bad, normal float64) float64 {
 
 // designsFor are the rates tested for against a normal one, 0 where one is too close to it.
 func designsFor(normal float64) [designs]float64 {
-	rates := [designs]float64{min(max(3*normal, leastDesign), designRates[designs-2]), designRates[0], designRates[1], designRates[2]}
+	rates := [designs]float64{min(max(3*normal, leastDesign), designRates[designs-2])}
+	copy(rates[1:], designRates[:])
 	for i, q := range rates {
 		if q < designRatio*normal {
 			rates[i] = 0

@@ -56,7 +56,7 @@ type Traffic struct {
 // Progress is how far a probing phase or ramp step is.
 type Progress struct {
 	statemachine.StepEvidence
-	Needed float64 // results the step needs
+	Needed float64 // results the step needs, if those to come are good
 }
 
 // Orders carries out what operators want, through monitor's Control with the newest fleet. Order fills

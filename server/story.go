@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/sluice-pay/sluice/statemachine"
@@ -55,7 +56,7 @@ func (v *viewer) next(st statemachine.State) (string, statemachine.Instant) {
 		}
 		return "probes begin when the cool-down is over", st.CoolUntil
 	case statemachine.Probing:
-		return fmt.Sprintf("%g good results of probes begin the ramp", policy.ProbeEvidence), 0
+		return v.missing(st, policy.ProbeEvidence, policy) + " of probes begin the ramp", 0
 	case statemachine.Ramping:
 		return v.nextStep(st, policy)
 	case statemachine.Healthy:
@@ -71,9 +72,27 @@ func (v *viewer) nextStep(st statemachine.State, policy statemachine.Policy) (st
 	if st.Kind == statemachine.Degraded {
 		return "the share grows when results are back at the old baseline", at
 	}
+	missing := v.missing(st, policy.StepEvidence, policy)
 	if st.Share >= statemachine.FullShare {
-		return fmt.Sprintf("healthy after %s and %g good results at full share", policy.Dwell.Round(time.Second), policy.StepEvidence), at
+		return fmt.Sprintf("healthy after %s and %s at full share", policy.Dwell.Round(time.Second), missing), at
 	}
 	next := statemachine.ShareOf(st.Share.Fraction() * policy.Factor)
-	return fmt.Sprintf("share %s after %s and %g good results of this step", next, policy.Dwell.Round(time.Second), policy.StepEvidence), at
+	return fmt.Sprintf("share %s after %s and %s of this step", next, policy.Dwell.Round(time.Second), missing), at
+}
+
+// missing says how many good results a phase waits for: fixed is how many the windows ask for. The sequential detector asks
+// for as many as its test needs after what it has seen.
+func (v *viewer) missing(st statemachine.State, fixed float64, policy statemachine.Policy) string {
+	if policy.Detector == statemachine.DetectorWindows {
+		return fmt.Sprintf("%g good results", fixed)
+	}
+	p, ok := v.world.Progress(st.Scope)
+	switch more := p.Needed - p.Answered; {
+	case !ok || p.Generation != st.Generation || p.Step != st.Step || more <= 0:
+		return "enough good results"
+	case more <= 1:
+		return "1 more good result"
+	default:
+		return fmt.Sprintf("%g more good results", math.Ceil(more))
+	}
 }

@@ -183,8 +183,30 @@ func (f *channelFeed) entry(e *monitor.JournalEntry) error {
 	for _, a := range e.Alerts {
 		if f.wanted.scope(a.Scope) {
 			m := &sluicev1.RaisedAlert{Alert: statepb.FromAlert(a), JournalSequence: e.Sequence}
+			if callerOf(f.stream.Context()).may(operators) {
+				m.Owner = owner(v.Catalog, a.Scope)
+			}
 			if err := f.stream.Send(&sluicev1.WatchChannelsResponse{Event: &sluicev1.WatchChannelsResponse_Alert{Alert: m}}); err != nil {
 				return err
+			}
+		}
+	}
+	return nil
+}
+
+// owner is who is told of the alerts about a merchant account: alerts themselves carry no contact, so that none enters the
+// journal or a log.
+func owner(catalog *configv1.Catalog, s statemachine.Scope) *configv1.Contact {
+	if s.Kind != statemachine.ScopeAccount {
+		return nil
+	}
+	for _, ch := range catalog.GetChannels() {
+		if ch.GetId() != s.Channel {
+			continue
+		}
+		for _, a := range ch.GetAccounts() {
+			if a.GetId() == s.Of {
+				return a.GetOwner()
 			}
 		}
 	}

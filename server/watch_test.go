@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
@@ -81,6 +82,29 @@ func TestWatchChannels(t *testing.T) {
 	s.hub.Raise(statemachine.Alert{Kind: "COMMON_MODE", Severity: statemachine.Critical, At: epoch, Message: "ours"})
 	if a := next(t, w).GetAlert(); a.GetAlert().GetKind() != "COMMON_MODE" {
 		t.Errorf("alert %v", a)
+	}
+}
+
+// An alert about a merchant account names its owner to operators; others learn no contact.
+func TestWatchNamesTheOwnerOfAnAccount(t *testing.T) {
+	s := newStand(t, nil)
+	li := &configv1.Contact{Name: "Li Wei", Address: "+86 10 5678"}
+	s.catalog.Channels[0].Accounts[0].Owner = li
+	alpha, beta := statemachine.AccountScope("alpha", "a1"), statemachine.AccountScope("beta", "a1")
+	for role, want := range map[Role]*configv1.Contact{Viewer: nil, Operator: li, Approver: li} {
+		w, err := s.channels().WatchChannels(as(t, role), &sluicev1.WatchChannelsRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		for scope, want := range map[statemachine.Scope]*configv1.Contact{alpha: want, beta: nil, statemachine.ChannelScope("alpha"): nil} {
+			s.hub.Raise(statemachine.Alert{Kind: monitor.AlertAccountFailed, Severity: statemachine.Critical, Scope: scope, At: epoch, Message: "refused"})
+			if got := next(t, w).GetAlert(); got.GetAlert().GetScope() == nil || !proto.Equal(got.GetOwner(), want) {
+				t.Errorf("role %v, %v: got %v, want %v", role, scope, got, want)
+			}
+		}
 	}
 }
 

@@ -1191,8 +1191,11 @@ type RaisedAlert struct {
 	Alert *v1.Alert `protobuf:"bytes,1,opt,name=alert,proto3" json:"alert,omitempty"`
 	// Sequence of its journal entry.
 	JournalSequence uint64 `protobuf:"varint,2,opt,name=journal_sequence,json=journalSequence,proto3" json:"journal_sequence,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Whom to tell: the owner of the merchant account that the alert is about, by
+	// the catalogue in force. For operators only; absent = nobody is named.
+	Owner         *v1.Contact `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RaisedAlert) Reset() {
@@ -1237,6 +1240,13 @@ func (x *RaisedAlert) GetJournalSequence() uint64 {
 		return x.JournalSequence
 	}
 	return 0
+}
+
+func (x *RaisedAlert) GetOwner() *v1.Contact {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
 }
 
 // Heartbeat says that the watch lives.
@@ -1755,7 +1765,8 @@ type StepProgress struct {
 	Answered float64 `protobuf:"fixed64,1,opt,name=answered,proto3" json:"answered,omitempty"`
 	// Bad results among them.
 	Bad float64 `protobuf:"fixed64,2,opt,name=bad,proto3" json:"bad,omitempty"`
-	// Results that the step needs.
+	// Results that the step needs, if those to come are good. The sequential
+	// detector asks for more after each bad one.
 	Needed float64 `protobuf:"fixed64,3,opt,name=needed,proto3" json:"needed,omitempty"`
 	// Would-be payments.
 	WouldBe uint64 `protobuf:"varint,4,opt,name=would_be,json=wouldBe,proto3" json:"would_be,omitempty"`
@@ -2284,10 +2295,11 @@ const file_sluice_v1_channel_service_proto_rawDesc = "" +
 	"\bchannels\x18\x01 \x03(\v2\x18.sluice.v1.ChannelStatusR\bchannels\x12?\n" +
 	"\x0ffailure_domains\x18\x02 \x03(\v2\x16.sluice.v1.ScopeStatusR\x0efailureDomains\x12%\n" +
 	"\x0etable_revision\x18\x03 \x01(\x03R\rtableRevision\x12)\n" +
-	"\x10journal_sequence\x18\x04 \x01(\x04R\x0fjournalSequence\"g\n" +
+	"\x10journal_sequence\x18\x04 \x01(\x04R\x0fjournalSequence\"\x98\x01\n" +
 	"\vRaisedAlert\x12-\n" +
 	"\x05alert\x18\x01 \x01(\v2\x17.sluice.config.v1.AlertR\x05alert\x12)\n" +
-	"\x10journal_sequence\x18\x02 \x01(\x04R\x0fjournalSequence\"\x8d\x01\n" +
+	"\x10journal_sequence\x18\x02 \x01(\x04R\x0fjournalSequence\x12/\n" +
+	"\x05owner\x18\x03 \x01(\v2\x19.sluice.config.v1.ContactR\x05owner\"\x8d\x01\n" +
 	"\tHeartbeat\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12%\n" +
 	"\x0etable_revision\x18\x02 \x01(\x03R\rtableRevision\x12)\n" +
@@ -2448,13 +2460,14 @@ var file_sluice_v1_channel_service_proto_goTypes = []any{
 	(*Scope)(nil),                 // 27: sluice.v1.Scope
 	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
 	(*v1.Alert)(nil),              // 29: sluice.config.v1.Alert
-	(v1.Phase)(0),                 // 30: sluice.config.v1.Phase
-	(v1.Cause)(0),                 // 31: sluice.config.v1.Cause
-	(v1.IncidentKind)(0),          // 32: sluice.config.v1.IncidentKind
-	(*v1.Evidence)(nil),           // 33: sluice.config.v1.Evidence
-	(*v1.ScopeState)(nil),         // 34: sluice.config.v1.ScopeState
-	(*v1.OutcomeCount)(nil),       // 35: sluice.config.v1.OutcomeCount
-	(*v1.ReasonCount)(nil),        // 36: sluice.config.v1.ReasonCount
+	(*v1.Contact)(nil),            // 30: sluice.config.v1.Contact
+	(v1.Phase)(0),                 // 31: sluice.config.v1.Phase
+	(v1.Cause)(0),                 // 32: sluice.config.v1.Cause
+	(v1.IncidentKind)(0),          // 33: sluice.config.v1.IncidentKind
+	(*v1.Evidence)(nil),           // 34: sluice.config.v1.Evidence
+	(*v1.ScopeState)(nil),         // 35: sluice.config.v1.ScopeState
+	(*v1.OutcomeCount)(nil),       // 36: sluice.config.v1.OutcomeCount
+	(*v1.ReasonCount)(nil),        // 37: sluice.config.v1.ReasonCount
 }
 var file_sluice_v1_channel_service_proto_depIdxs = []int32{
 	17, // 0: sluice.v1.ListChannelsResponse.channels:type_name -> sluice.v1.ChannelStatus
@@ -2481,49 +2494,50 @@ var file_sluice_v1_channel_service_proto_depIdxs = []int32{
 	17, // 21: sluice.v1.ChannelsStatus.channels:type_name -> sluice.v1.ChannelStatus
 	18, // 22: sluice.v1.ChannelsStatus.failure_domains:type_name -> sluice.v1.ScopeStatus
 	29, // 23: sluice.v1.RaisedAlert.alert:type_name -> sluice.config.v1.Alert
-	28, // 24: sluice.v1.Heartbeat.time:type_name -> google.protobuf.Timestamp
-	28, // 25: sluice.v1.Transition.time:type_name -> google.protobuf.Timestamp
-	27, // 26: sluice.v1.Transition.scope:type_name -> sluice.v1.Scope
-	30, // 27: sluice.v1.Transition.from:type_name -> sluice.config.v1.Phase
-	30, // 28: sluice.v1.Transition.to:type_name -> sluice.config.v1.Phase
-	31, // 29: sluice.v1.Transition.cause:type_name -> sluice.config.v1.Cause
-	32, // 30: sluice.v1.Transition.incident_kind:type_name -> sluice.config.v1.IncidentKind
-	33, // 31: sluice.v1.Transition.evidence:type_name -> sluice.config.v1.Evidence
-	18, // 32: sluice.v1.Transition.status:type_name -> sluice.v1.ScopeStatus
-	30, // 33: sluice.v1.ChannelStatus.phase:type_name -> sluice.config.v1.Phase
-	18, // 34: sluice.v1.ChannelStatus.scopes:type_name -> sluice.v1.ScopeStatus
-	20, // 35: sluice.v1.ChannelStatus.traffic:type_name -> sluice.v1.Traffic
-	27, // 36: sluice.v1.ScopeStatus.scope:type_name -> sluice.v1.Scope
-	30, // 37: sluice.v1.ScopeStatus.phase:type_name -> sluice.config.v1.Phase
-	34, // 38: sluice.v1.ScopeStatus.state:type_name -> sluice.config.v1.ScopeState
-	33, // 39: sluice.v1.ScopeStatus.evidence:type_name -> sluice.config.v1.Evidence
-	28, // 40: sluice.v1.ScopeStatus.next_time:type_name -> google.protobuf.Timestamp
-	19, // 41: sluice.v1.ScopeStatus.progress:type_name -> sluice.v1.StepProgress
-	20, // 42: sluice.v1.ScopeStatus.traffic:type_name -> sluice.v1.Traffic
-	24, // 43: sluice.v1.Traffic.window:type_name -> google.protobuf.Duration
-	27, // 44: sluice.v1.QuerySeriesRequest.scope:type_name -> sluice.v1.Scope
-	28, // 45: sluice.v1.QuerySeriesRequest.start_time:type_name -> google.protobuf.Timestamp
-	28, // 46: sluice.v1.QuerySeriesRequest.end_time:type_name -> google.protobuf.Timestamp
-	24, // 47: sluice.v1.QuerySeriesRequest.step:type_name -> google.protobuf.Duration
-	23, // 48: sluice.v1.QuerySeriesResponse.points:type_name -> sluice.v1.SeriesPoint
-	28, // 49: sluice.v1.SeriesPoint.time:type_name -> google.protobuf.Timestamp
-	35, // 50: sluice.v1.SeriesPoint.outcomes:type_name -> sluice.config.v1.OutcomeCount
-	36, // 51: sluice.v1.SeriesPoint.reasons:type_name -> sluice.config.v1.ReasonCount
-	2,  // 52: sluice.v1.ChannelService.ListChannels:input_type -> sluice.v1.ListChannelsRequest
-	4,  // 53: sluice.v1.ChannelService.GetChannel:input_type -> sluice.v1.GetChannelRequest
-	6,  // 54: sluice.v1.ChannelService.SwitchChannel:input_type -> sluice.v1.SwitchChannelRequest
-	11, // 55: sluice.v1.ChannelService.WatchChannels:input_type -> sluice.v1.WatchChannelsRequest
-	21, // 56: sluice.v1.ChannelService.QuerySeries:input_type -> sluice.v1.QuerySeriesRequest
-	3,  // 57: sluice.v1.ChannelService.ListChannels:output_type -> sluice.v1.ListChannelsResponse
-	5,  // 58: sluice.v1.ChannelService.GetChannel:output_type -> sluice.v1.GetChannelResponse
-	7,  // 59: sluice.v1.ChannelService.SwitchChannel:output_type -> sluice.v1.SwitchChannelResponse
-	12, // 60: sluice.v1.ChannelService.WatchChannels:output_type -> sluice.v1.WatchChannelsResponse
-	22, // 61: sluice.v1.ChannelService.QuerySeries:output_type -> sluice.v1.QuerySeriesResponse
-	57, // [57:62] is the sub-list for method output_type
-	52, // [52:57] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	30, // 24: sluice.v1.RaisedAlert.owner:type_name -> sluice.config.v1.Contact
+	28, // 25: sluice.v1.Heartbeat.time:type_name -> google.protobuf.Timestamp
+	28, // 26: sluice.v1.Transition.time:type_name -> google.protobuf.Timestamp
+	27, // 27: sluice.v1.Transition.scope:type_name -> sluice.v1.Scope
+	31, // 28: sluice.v1.Transition.from:type_name -> sluice.config.v1.Phase
+	31, // 29: sluice.v1.Transition.to:type_name -> sluice.config.v1.Phase
+	32, // 30: sluice.v1.Transition.cause:type_name -> sluice.config.v1.Cause
+	33, // 31: sluice.v1.Transition.incident_kind:type_name -> sluice.config.v1.IncidentKind
+	34, // 32: sluice.v1.Transition.evidence:type_name -> sluice.config.v1.Evidence
+	18, // 33: sluice.v1.Transition.status:type_name -> sluice.v1.ScopeStatus
+	31, // 34: sluice.v1.ChannelStatus.phase:type_name -> sluice.config.v1.Phase
+	18, // 35: sluice.v1.ChannelStatus.scopes:type_name -> sluice.v1.ScopeStatus
+	20, // 36: sluice.v1.ChannelStatus.traffic:type_name -> sluice.v1.Traffic
+	27, // 37: sluice.v1.ScopeStatus.scope:type_name -> sluice.v1.Scope
+	31, // 38: sluice.v1.ScopeStatus.phase:type_name -> sluice.config.v1.Phase
+	35, // 39: sluice.v1.ScopeStatus.state:type_name -> sluice.config.v1.ScopeState
+	34, // 40: sluice.v1.ScopeStatus.evidence:type_name -> sluice.config.v1.Evidence
+	28, // 41: sluice.v1.ScopeStatus.next_time:type_name -> google.protobuf.Timestamp
+	19, // 42: sluice.v1.ScopeStatus.progress:type_name -> sluice.v1.StepProgress
+	20, // 43: sluice.v1.ScopeStatus.traffic:type_name -> sluice.v1.Traffic
+	24, // 44: sluice.v1.Traffic.window:type_name -> google.protobuf.Duration
+	27, // 45: sluice.v1.QuerySeriesRequest.scope:type_name -> sluice.v1.Scope
+	28, // 46: sluice.v1.QuerySeriesRequest.start_time:type_name -> google.protobuf.Timestamp
+	28, // 47: sluice.v1.QuerySeriesRequest.end_time:type_name -> google.protobuf.Timestamp
+	24, // 48: sluice.v1.QuerySeriesRequest.step:type_name -> google.protobuf.Duration
+	23, // 49: sluice.v1.QuerySeriesResponse.points:type_name -> sluice.v1.SeriesPoint
+	28, // 50: sluice.v1.SeriesPoint.time:type_name -> google.protobuf.Timestamp
+	36, // 51: sluice.v1.SeriesPoint.outcomes:type_name -> sluice.config.v1.OutcomeCount
+	37, // 52: sluice.v1.SeriesPoint.reasons:type_name -> sluice.config.v1.ReasonCount
+	2,  // 53: sluice.v1.ChannelService.ListChannels:input_type -> sluice.v1.ListChannelsRequest
+	4,  // 54: sluice.v1.ChannelService.GetChannel:input_type -> sluice.v1.GetChannelRequest
+	6,  // 55: sluice.v1.ChannelService.SwitchChannel:input_type -> sluice.v1.SwitchChannelRequest
+	11, // 56: sluice.v1.ChannelService.WatchChannels:input_type -> sluice.v1.WatchChannelsRequest
+	21, // 57: sluice.v1.ChannelService.QuerySeries:input_type -> sluice.v1.QuerySeriesRequest
+	3,  // 58: sluice.v1.ChannelService.ListChannels:output_type -> sluice.v1.ListChannelsResponse
+	5,  // 59: sluice.v1.ChannelService.GetChannel:output_type -> sluice.v1.GetChannelResponse
+	7,  // 60: sluice.v1.ChannelService.SwitchChannel:output_type -> sluice.v1.SwitchChannelResponse
+	12, // 61: sluice.v1.ChannelService.WatchChannels:output_type -> sluice.v1.WatchChannelsResponse
+	22, // 62: sluice.v1.ChannelService.QuerySeries:output_type -> sluice.v1.QuerySeriesResponse
+	58, // [58:63] is the sub-list for method output_type
+	53, // [53:58] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_sluice_v1_channel_service_proto_init() }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/routing/catalogfile"
 )
 
@@ -23,7 +24,7 @@ var ErrFlag = errors.New("bad flag")
 // flags are the flags of `sluice campaign`.
 type flags struct {
 	class, seeds, out, report string
-	policy, detector          string
+	policy, detector, without string
 	days, workers             int
 	misses, wrong             bool
 }
@@ -53,6 +54,7 @@ that are there already are not run again, so that a long command can be stopped 
 	cmd.Flags().IntVar(&f.workers, "workers", 0, "units at once (default one a core)")
 	cmd.Flags().StringVar(&f.policy, "policy", "", "policy file that replaces the default policy")
 	cmd.Flags().StringVar(&f.detector, "detector", "", "detector of the default policy: sequential or windows")
+	cmd.Flags().StringVar(&f.without, "without", "", "guards to leave out, with commas: common-mode, failure-domain, capacity, cut-budget, single-reporter, payer-dedup")
 	cmd.Flags().BoolVar(&f.misses, "misses", false, "list the incidents that were not detected")
 	cmd.Flags().BoolVar(&f.wrong, "false", false, "list the cuts that were false or too wide")
 	return cmd
@@ -193,13 +195,25 @@ func (f *flags) options() (Options, error) {
 		}
 		o.Of.Detector = configv1.Detector(d)
 	}
-	if o.Of == nil {
-		return o, nil
+	var err error
+	if o.Without, err = monitor.ParseWithout(f.without); err != nil {
+		return o, fmt.Errorf("%w: --without: %w", ErrFlag, err)
+	}
+	o.Policy, err = nameOf(o.Of)
+	if f.without != "" {
+		o.Policy += " without " + o.Without.String()
+	}
+	return o, err
+}
+
+// nameOf is the fingerprint of a policy, empty for the catalogue's own.
+func nameOf(p *configv1.Policy) (string, error) {
+	if p == nil {
+		return "", nil
 	}
 	wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(o.Of)
 	if err != nil {
-		return o, fmt.Errorf("policy: %w", err)
+		return "", fmt.Errorf("policy: %w", err)
 	}
-	o.Policy = fmt.Sprintf("%s#%08x", strings.ToLower(strings.TrimPrefix(o.Of.GetDetector().String(), "DETECTOR_")), xxhash.Sum64(wire)>>32)
-	return o, nil
+	return fmt.Sprintf("%s#%08x", strings.ToLower(strings.TrimPrefix(p.GetDetector().String(), "DETECTOR_")), xxhash.Sum64(wire)>>32), nil
 }

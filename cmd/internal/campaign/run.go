@@ -10,6 +10,7 @@ import (
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/cmd/internal/simulate"
+	"github.com/sluice-pay/sluice/monitor"
 )
 
 // Options say who decides in a run.
@@ -17,6 +18,8 @@ type Options struct {
 	Policy string           // its name in the results
 	Of     *configv1.Policy // the production node's default policy; nil = the catalogue's
 	Build  simulate.Build   // another policy instead of the production node
+
+	Without monitor.Without // guards of the production node that are left out
 }
 
 // Run runs one unit: the same payments meet the same truth, whoever decides.
@@ -30,7 +33,7 @@ func Run(ctx context.Context, u Unit, o Options) (*Result, error) {
 
 // Run runs the trace.
 func (t *Trace) Run(ctx context.Context, o Options) (*Result, error) {
-	p, err := simulate.Prepare(t.Scenario, simulate.Options{Policy: o.Of})
+	p, err := simulate.Prepare(t.Scenario, simulate.Options{Policy: o.Of, Without: o.Without})
 	if err != nil {
 		return nil, fmt.Errorf("unit %v: %w", t.Unit, err)
 	}

@@ -15,11 +15,12 @@ const sequential = "sequential"
 // The rules of the sequential detector.
 const (
 	ruleFailing   = "failing"
-	rulePart      = "part"       // carries the failures of a wider scope that alarmed
-	ruleHanging   = "hanging"    // attempts were sent and nobody answered
-	ruleMild      = "mild"       // fails more than normal, but by a small part
-	ruleProbes    = "probe-test" // the test of probes has ended
-	ruleStep      = "step-test"  // the test of a ramp step has ended
+	rulePart      = "part"    // carries the failures of a wider scope that alarmed
+	ruleHanging   = "hanging" // attempts were sent and nobody answered
+	ruleMild      = "mild"    // fails more than normal, but by a small part
+	ruleProbes    = "probes"  // the test of probes
+	ruleRamp      = "ramp"    // the test of a step of the ramp
+	ruleLowered   = "lowered" // the test of a step of a lowered share
 	ruleRecovered = "recovered"
 )
 
@@ -136,9 +137,11 @@ func sequentialLine(e *configv1.Evidence) string {
 	case ruleMild:
 		line += "found a mild fault: more fails than normal, but only a small part"
 	case ruleProbes:
-		line += "has seen enough probes to tell"
-	case ruleStep:
-		line += "has seen enough of this step of the ramp to tell"
+		line += "has weighed the probes"
+	case ruleRamp:
+		line += "has weighed this step of the ramp"
+	case ruleLowered:
+		line += "has weighed what the lowered share lets through"
 	case ruleRecovered:
 		line += "found it back at what is normal"
 	case "":

@@ -25,7 +25,7 @@ func story(r *sluicev1.WatchChannelsResponse, loc *time.Location) string {
 	case *sluicev1.WatchChannelsResponse_Transition:
 		return storyOfTransition(e.Transition, loc)
 	case *sluicev1.WatchChannelsResponse_Alert:
-		return storyOfAlert(e.Alert.GetAlert(), loc)
+		return storyOfAlert(e.Alert, loc)
 	}
 	return ""
 }
@@ -44,7 +44,8 @@ func storyLine(at time.Time, deed, what string) string {
 }
 
 // storyOfAlert leaves out the alerts that accompany a transition, which is a line of its own.
-func storyOfAlert(a *configv1.Alert, loc *time.Location) string {
+func storyOfAlert(r *sluicev1.RaisedAlert, loc *time.Location) string {
+	a := r.GetAlert()
 	switch a.GetKind() {
 	case "CUT", "DEGRADED", "OBSERVED", "REFUSED", "RECOVERED":
 		if a.GetIncident() != "" {
@@ -56,7 +57,11 @@ func storyOfAlert(a *configv1.Alert, loc *time.Location) string {
 	if scope := storedScope(a.GetScope()); scope != (statemachine.Scope{}) {
 		line += " on " + people(scope)
 	}
-	return line + ": " + clean(a.GetMessage())
+	line += ": " + clean(a.GetMessage())
+	if owner := r.GetOwner(); owner != nil {
+		line += "; owner: " + clean(owner.GetName()) + ", " + clean(owner.GetAddress())
+	}
+	return line
 }
 
 // deed is the word for what a transition did.

@@ -58,6 +58,11 @@ func order(mutate func(*sluicev1.Transition, *configv1.ScopeState)) *sluicev1.Tr
 	return t
 }
 
+func owned(r *sluicev1.WatchChannelsResponse) *sluicev1.WatchChannelsResponse {
+	r.GetAlert().Owner = &configv1.Contact{Name: "Li Wei", Address: "+86 10 5678"}
+	return r
+}
+
 func TestStory_LifeOfAnIncident(t *testing.T) {
 	var lines []string
 	for _, m := range life() {
@@ -99,6 +104,7 @@ func TestStory_Words(t *testing.T) {
 		{"cut in the ramp", transition(inRamp), "03:01:07  CUT           upi-gateway-a / SBI  at 8 %: 19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19); other banks on the channel untouched"},
 		{"cut by probes", transition(probed), "03:01:07  CUT           upi-gateway-a / SBI  probes: 19 of 21 failed in 2 s (BANK_SYSTEM_ERROR 19)"},
 		{"alert", raised(&configv1.Alert{Kind: "COMMON_MODE", Severity: configv1.Severity_SEVERITY_CRITICAL, Time: at(3, 1, 0), Message: "the fault is ours"}), "03:01:00  ALERT         CRITICAL COMMON_MODE: the fault is ours"},
+		{"alert with an owner", owned(raised(&configv1.Alert{Kind: "ACCOUNT_FAILED", Severity: configv1.Severity_SEVERITY_WARNING, Time: at(3, 1, 0), Message: "refused"})), "03:01:00  ALERT         WARNING ACCOUNT_FAILED: refused; owner: Li Wei, +86 10 5678"},
 		{"alert of a transition", raised(&configv1.Alert{Kind: "CUT", Incident: "1", Time: at(3, 1, 0), Message: "cut"}), ""},
 		{"heartbeat", &sluicev1.WatchChannelsResponse{Event: &sluicev1.WatchChannelsResponse_Heartbeat{}}, ""},
 		{"unknown", &sluicev1.WatchChannelsResponse{}, ""},

@@ -25,7 +25,7 @@ func sbiFails(mutate ...func(*statemachine.Evidence)) statemachine.Verdict {
 			{Scope: statemachine.ChannelScope("upi-gateway-a"), Answered: 556, Bad: 44, Why: "well without upi-gateway-a/instrument=UPI:SBI:-: 3 of 512 failed"},
 			{Scope: sbiScope, Answered: 44, Bad: 41, Why: "chosen: the smallest scope that explains the failures"},
 		},
-		Explanation: "upi-gateway-a/instrument=UPI:SBI:-: 41 of 44 results failed since 19:00:56 (93 %); at most 1.2 % is normal here, and the evidence of 61.3" +
+		Explanation: "upi-gateway-a/instrument=UPI:SBI:-: 41 of 44 results failed since 19:00:56 UTC (93 %); at most 1.2 % is normal here, and the evidence of 61.3" +
 			" is beyond the 20.7 that chance would need; most often BANK_SYSTEM_ERROR (38); UPI:SBI fails on this channel only: on the other 2 channels that carry it 0 of 57 failed; the channel without it is well (3 of 512)",
 	}
 	for _, m := range mutate {
@@ -40,7 +40,7 @@ func mildly() statemachine.Verdict {
 		e.Rule, e.From, e.Answered, e.Bad, e.Statistic, e.Threshold = "mild", at(2, 58, 8).GetSeconds(), 412, 38, 22.4, 20.7
 		e.Rate, e.Lower, e.CodedBad, e.Reasons = 38.0/412, statemachine.WilsonLower(38, 412), 38, e.Reasons[:1]
 		e.Reporters = 0
-		e.Considered, e.Explanation = nil, "38 of 412 results failed since 18:58:08 (9 %)"
+		e.Considered, e.Explanation = nil, "38 of 412 results failed since 18:58:08 UTC (9 %)"
 	})
 	v.Kind = statemachine.MildlyFailing
 	return v
@@ -51,7 +51,7 @@ func hanging() statemachine.Verdict {
 	return sbiFails(func(e *statemachine.Evidence) {
 		e.Rule, e.Answered, e.Bad, e.Rate, e.Lower = "hanging", 25, 23, 23.0/25, statemachine.WilsonLower(23, 25)
 		e.Baseline, e.Statistic, e.Threshold, e.CodedBad, e.Reporters, e.Reasons = 0.04, 33.25, 20.7, 0, 0, nil
-		e.Considered, e.Explanation = nil, "23 of 25 attempts got no answer in time since 19:00:56 (92 %); as a rule all but 4 % are answered after 9 s"
+		e.Considered, e.Explanation = nil, "23 of 25 attempts got no answer in time since 19:00:56 UTC (92 %); as a rule all but 4 % are answered after 9 s"
 	})
 }
 
@@ -171,7 +171,7 @@ func TestWithheld(t *testing.T) {
 // TestRuleLine puts every rule of the sequential detector into words of its own.
 func TestRuleLine(t *testing.T) {
 	told := map[string]string{}
-	for _, rule := range []string{ruleFailing, rulePart, ruleHanging, ruleMild, ruleProbes, ruleStep, ruleRecovered, "", "new-rule"} {
+	for _, rule := range []string{ruleFailing, rulePart, ruleHanging, ruleMild, ruleProbes, ruleRamp, ruleLowered, ruleRecovered, "", "new-rule"} {
 		line := ruleLine(&configv1.Evidence{Detector: "sequential", Rule: rule, Statistic: 61.3, Threshold: 20.7})
 		if other, twice := told[line]; twice || !strings.HasSuffix(line, "; the evidence is 61.3, and 20.7 was needed.") {
 			t.Errorf("%s: %q, like %q", rule, line, other)
@@ -193,7 +193,7 @@ func TestRateLine(t *testing.T) {
 
 // TestFurther keeps of an explanation what the figures beside it do not say, and all of it where there are none.
 func TestFurther(t *testing.T) {
-	const text = "c: 3 of 4 results failed since 10:00:00; at most 1 % is normal here, and the evidence of 9.5 is beyond the 8; most often E1 (2); E2 (1) is rarer"
+	const text = "c: 3 of 4 results failed since 10:00:00 UTC; at most 1 % is normal here, and the evidence of 9.5 is beyond the 8; most often E1 (2); E2 (1) is rarer"
 	e := &configv1.Evidence{Answered: 4, Bad: 3, Statistic: 9.5, Threshold: 8, Reasons: []*configv1.ReasonCount{reason("E1", 2)}, Explanation: text}
 	if got, want := further(e), "E2 (1) is rarer"; got != want {
 		t.Errorf("got %q, want %q", got, want)

@@ -107,6 +107,7 @@ func (n *Node) fleet(now time.Time) *statemachine.Fleet {
 	f.States = n.states
 	f.Recent = monitor.RecentCuts(view, now)
 	n.pipeline.Demand().Fill(&f)
+	n.cfg.Without.Fleet(&f)
 	return &f
 }
 

@@ -85,10 +85,5 @@ func (n *Node) Progress(s statemachine.Scope) (server.Progress, bool) {
 	if !ok {
 		return server.Progress{}, false
 	}
-	policy := n.plan.Policy(s.Channel)
-	needed := policy.StepEvidence
-	if st := n.sight.Load().Table.State(s); st.Phase == statemachine.Probing {
-		needed = policy.ProbeEvidence
-	}
-	return server.Progress{StepEvidence: e, Needed: needed}, true
+	return server.Progress{StepEvidence: e, Needed: monitor.StepNeeds(&e)}, true
 }

@@ -40,6 +40,8 @@ type Config struct {
 	// OnCheckpoint is offered a checkpoint a minute while this replica leads, to be stored beside the loop. It must not wait.
 	// nil stores it within the Tick: for virtual time.
 	OnCheckpoint func(monitor.Saved)
+	// Without leaves guards out, to show in a simulation what each is for.
+	Without monitor.Without
 }
 
 // Figures take what people are shown in metrics; *server.Metrics is one.
@@ -111,9 +113,10 @@ func New(cfg Config) *Node {
 		cfg.Figures = noFigures{}
 	}
 	n := &Node{
-		cfg: cfg, gates: map[statemachine.Scope]gateTotal{}, router: routing.NewRouter(), counters: monitor.NewCounters(monitor.CountersOptions{Claims: cfg.Claims != nil}),
+		cfg: cfg, gates: map[statemachine.Scope]gateTotal{}, router: routing.NewRouter(), counters: monitor.NewCounters(monitor.CountersOptions{Claims: cfg.Claims != nil, Repeats: cfg.Without.PayerDedup}),
 		control: monitor.NewControl(cfg.Ledger, cfg.Replica), pipeline: monitor.NewPipeline(),
 	}
+	n.pipeline.Leave(cfg.Without)
 	n.ingest = server.NewIngest(n.router, n.counters)
 	n.publisher = monitor.NewPublisher(cfg.Exchange, cfg.Claims, n.counters)
 	return n

@@ -10,13 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/routing/catalogfile"
 )
 
 // flags are the flags of `sluice simulate`.
 type flags struct {
 	scenario, out, catalog, policy string
-	record                         string
+	record, without                string
 	seed                           uint64
 	payments                       bool
 }
@@ -43,6 +44,7 @@ same bytes.`,
 	cmd.Flags().StringVar(&f.catalog, "catalog", "", "catalogue file, for a scenario without one")
 	cmd.Flags().StringVar(&f.policy, "policy", "", "policy file that replaces the catalogue's default policy")
 	cmd.Flags().StringVar(&f.record, "record", "", "recording `file` to write, for sluice backtest")
+	cmd.Flags().StringVar(&f.without, "without", "", "guards to leave out, with commas: common-mode, failure-domain, capacity, cut-budget, single-reporter, payer-dedup")
 	cmd.Flags().BoolVar(&f.payments, "payments", false, "write a line for every payment")
 	for _, name := range []string{"scenario", "out"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
@@ -88,6 +90,9 @@ func (f *flags) prepare(cmd *cobra.Command) (*Prepared, error) {
 		return nil, err
 	}
 	o := Options{Payments: f.payments}
+	if o.Without, err = monitor.ParseWithout(f.without); err != nil {
+		return nil, fmt.Errorf("--without: %w", err)
+	}
 	if cmd.Flags().Changed("seed") {
 		o.Seed = &f.seed
 	}

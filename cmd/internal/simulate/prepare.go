@@ -19,6 +19,7 @@ type Options struct {
 	Policy   *configv1.Policy  // replaces the catalogue's default policy
 	Payments bool              // write a line for every payment
 	Recorder Recorder          // is told what the replicas see and do; nil = nobody
+	Without  monitor.Without   // guards that are left out
 }
 
 // Errors of Prepare.
@@ -40,6 +41,7 @@ type Prepared struct {
 	Seed     uint64
 	Payments bool
 	Recorder Recorder
+	Without  monitor.Without
 
 	known *contracts
 	cells []cell
@@ -48,7 +50,7 @@ type Prepared struct {
 
 // Prepare joins a scenario with its catalogue and policy and checks every name.
 func Prepare(s *Scenario, o Options) (*Prepared, error) {
-	p := &Prepared{Scenario: s, Catalog: s.Catalog, Seed: s.Seed, Payments: o.Payments, Recorder: o.Recorder}
+	p := &Prepared{Scenario: s, Catalog: s.Catalog, Seed: s.Seed, Payments: o.Payments, Recorder: o.Recorder, Without: o.Without}
 	switch {
 	case s.Catalog == nil && o.Catalog == nil:
 		return nil, ErrNoCatalog

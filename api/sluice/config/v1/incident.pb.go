@@ -208,8 +208,8 @@ type Evidence struct {
 	// Which rule of it. Of `windows`: `rate`, `mild`, `count-and-ratio`, `step`,
 	// `recovered`. Of `sequential`: `failing`; `part`, which carries the failures of
 	// a wider scope that alarmed; `hanging`, attempts that nobody answered; `mild`;
-	// `probe-test` and `step-test`, the ends of the tests on the way back;
-	// `recovered`.
+	// `recovered`; and on the way back `probes`, a step of the `ramp`, and a step of
+	// a `lowered` share.
 	Rule string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
 	// The scope counted.
 	Scope *Scope `protobuf:"bytes,3,opt,name=scope,proto3" json:"scope,omitempty"`
