@@ -211,7 +211,7 @@ func nameOf(p *configv1.Policy) (string, error) {
 	if p == nil {
 		return "", nil
 	}
-	wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(o.Of)
+	wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(p)
 	if err != nil {
 		return "", fmt.Errorf("policy: %w", err)
 	}
