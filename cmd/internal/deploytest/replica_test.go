@@ -45,7 +45,7 @@ func startReplica(t *testing.T) replica {
 	}
 	addresses := filepath.Join(dir, "addresses.json")
 	cmd := exec.Command(binary, "serve", "--config", filepath.Join(top, "deploy/examples/sluice.yaml"), "--identities", identities,
-		"--data-dir", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--address-file", addresses)
+		"--data-dir", filepath.Join(dir, "data"), "--recording-directory", filepath.Join(dir, "recordings"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--address-file", addresses)
 	var logs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &logs, &logs
 	if err := cmd.Start(); err != nil {
