@@ -159,6 +159,7 @@ func TestInvariant05_RampNeverExceedsShare(t *testing.T) {
 			case 1:
 				b.drain(routers[r])
 				routers[r] = NewRouter()
+				lapse(tables, routers[r], r, cumulative, second)
 				routers[r].Swap(tables[rapid.IntRange(0, 2).Draw(t, "table")])
 			case 2:
 				grant(t, tables, routers[r], r, cumulative, b, second)
@@ -193,7 +194,7 @@ func grant(t *rapid.T, tables []*Table, r *Router, replica int, cumulative map[s
 		if h.phase != statemachine.Probing {
 			continue
 		}
-		key := statemachine.Scope{Kind: h.scope.Kind, Channel: h.scope.Channel, Of: fmt.Sprint(h.scope.Of, h.generation, replica)}
+		key := granted(h, replica)
 		n := uint64(rapid.IntRange(0, 2).Draw(t, "tokens"))
 		cumulative[key] += n
 		b.tokens[stepKey{h.scope, h.generation, 0}] += n
@@ -201,6 +202,22 @@ func grant(t *rapid.T, tables []*Table, r *Router, replica int, cumulative map[s
 			Scope: h.scope, Generation: h.generation, Tokens: cumulative[key], From: second,
 			Until: second + int64(rapid.IntRange(0, 3).Draw(t, "life")), Lift: rapid.Bool().Draw(t, "lift"),
 		})
+	}
+}
+
+// granted names the tokens of one scope, generation and replica.
+func granted(h *hotScope, replica int) statemachine.Scope {
+	return statemachine.Scope{Kind: h.scope.Kind, Channel: h.scope.Channel, Of: fmt.Sprint(h.scope.Of, h.generation, replica)}
+}
+
+// lapse tells a router that starts anew of the tokens that its replica was given before, as a node does.
+func lapse(tables []*Table, r *Router, replica int, cumulative map[statemachine.Scope]uint64, second int64) {
+	for _, table := range tables {
+		for i := range table.hot {
+			if h := &table.hot[i]; cumulative[granted(h, replica)] > 0 {
+				r.Grant(Grant{Scope: h.scope, Generation: h.generation, Tokens: cumulative[granted(h, replica)], From: second, Until: second - 1})
+			}
+		}
 	}
 }
 

@@ -101,12 +101,12 @@ type Grant struct {
 func (g Grant) first() uint64 { return min(g.Tokens, 1) }
 
 // Grant hands over probe tokens. Repeating a grant changes nothing; fewer tokens than before mean that a new leader counts
-// anew. A caller must not hand over grants that were given before the router's start.
+// anew. Grants of before the router's start must be handed over as lapsed (Until in the past), lest their tokens are used twice.
 func (r *Router) Grant(g Grant) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old, ok := r.grants[g.Scope]
-	if ok && old.Generation > g.Generation {
+	if ok && (old.Generation > g.Generation || old.Generation == g.Generation && old.Tokens == g.Tokens) {
 		return
 	}
 	added := g.first()

@@ -89,6 +89,7 @@ type Node struct {
 	minute   minute // sums of the last minute
 	steps    map[statemachine.Scope]statemachine.StepEvidence
 	grants   []monitor.Grant // probe tokens that are valid now
+	granted  bool            // this life led, or has seen a leader's row
 	blind    int             // seconds in a row without a signal
 	gates    map[statemachine.Scope]gateTotal
 	states   map[statemachine.Scope]statemachine.State // of the fleet, from statesOf

@@ -140,11 +140,15 @@ func (n *Node) see(s int64, rows []*monitor.Row, fleet *statemachine.Fleet, tell
 	return n.pipeline.Observe(&sum, fleet)
 }
 
-// grant hands this replica's probe tokens to its router: the leader's own, else those in the leader's row.
+// grant hands this replica's probe tokens to its router: the leader's own, else those in the leader's row. Those in a row from
+// before this life, and in the first row of it, may have been used by the life before: they count as lapsed.
 func (n *Node) grant(rows []*monitor.Row, second int64, fleet *statemachine.Fleet) {
 	n.grants = n.pipeline.Grant(rows, n.cfg.Replica, fleet, second)
 	grants := n.grants
-	if n.control.View().Leader == 0 {
+	lapsed := false
+	if n.control.View().Leader != 0 {
+		n.granted = true
+	} else {
 		grants = nil
 		newest := int64(0)
 		for _, r := range rows {
@@ -152,9 +156,14 @@ func (n *Node) grant(rows []*monitor.Row, second int64, fleet *statemachine.Flee
 				newest, grants = r.Leader, r.Grants
 			}
 		}
+		lapsed = second < n.sealing.begun || !n.granted
+		n.granted = n.granted || newest != 0
 	}
 	for _, g := range grants {
 		if g.Replica == n.cfg.Replica {
+			if lapsed {
+				g.Until = second - 1
+			}
 			n.router.Grant(routing.Grant{Scope: g.Scope, Generation: g.Generation, Tokens: g.Tokens, From: second, Until: g.Until, Lift: g.Lift})
 		}
 	}
