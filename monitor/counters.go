@@ -81,9 +81,9 @@ func (c *Counters) SetItems(items []statemachine.Scope) error {
 	if len(items) < len(c.items) {
 		return fmt.Errorf("%w: %d items are known, %d were given", ErrItems, len(c.items), len(items))
 	}
-	for i, item := range c.items {
-		if items[i] != item {
-			return fmt.Errorf("%w: item %d is %s, %s was given", ErrItems, i, item, items[i])
+	for i, given := range items[:len(c.items)] {
+		if item := c.items[i]; item != given {
+			return fmt.Errorf("%w: item %d is %s, %s was given", ErrItems, i, item, given)
 		}
 	}
 	added := make(map[statemachine.Scope]bool, len(items)-len(c.items))

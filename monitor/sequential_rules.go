@@ -26,7 +26,8 @@ func recomputeSequential(e statemachine.Evidence) (statemachine.VerdictKind, err
 	}
 	ratio := explained(e.Answered, e.Bad, e.Baseline)
 	over := e.Statistic >= e.Threshold && e.Bad >= e.MinCount
-	kind, holds := statemachine.Failing, false
+	kind := statemachine.Failing
+	var holds bool
 	switch e.Rule {
 	case RuleFailing, RuleHanging:
 		holds = over && ratio >= leadPart*e.Threshold

@@ -24,8 +24,8 @@ type Without struct {
 	PayerDedup     bool // each failure of a payer who tries again and again counts
 }
 
-// guards are the names of the fields, in their order.
-func (w *Without) guards() (names []string, flags []*bool) {
+// guards are the names of the fields of w, in their order.
+func guards(w *Without) (names []string, flags []*bool) {
 	return []string{"common-mode", "failure-domain", "capacity", "cut-budget", "single-reporter", "payer-dedup"},
 		[]*bool{&w.CommonMode, &w.FailureDomain, &w.Capacity, &w.CutBudget, &w.SingleReporter, &w.PayerDedup}
 }
@@ -36,7 +36,7 @@ func ParseWithout(text string) (Without, error) {
 	if text == "" {
 		return w, nil
 	}
-	names, flags := w.guards()
+	names, flags := guards(&w)
 	for name := range strings.SplitSeq(text, ",") {
 		i := slices.Index(names, strings.TrimSpace(name))
 		if i < 0 {
@@ -50,7 +50,7 @@ func ParseWithout(text string) (Without, error) {
 // String is what ParseWithout reads.
 func (w Without) String() string {
 	var out []string
-	names, flags := w.guards()
+	names, flags := guards(&w)
 	for i, on := range flags {
 		if *on {
 			out = append(out, names[i])

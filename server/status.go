@@ -70,6 +70,7 @@ func errorRows() []errorRow {
 		{name: "monitor.ErrSeries", err: monitor.ErrSeries, code: invalidArg, reason: invalidField, field: "scope"},
 		{name: "monitor.ErrDamaged", err: monitor.ErrDamaged, code: codes.Internal, reason: internal, hide: true},
 		{name: "monitor.ErrEvidence", err: monitor.ErrEvidence, code: codes.Internal, reason: internal, hide: true},
+		{name: "monitor.ErrGuard", err: monitor.ErrGuard, code: codes.Internal, reason: internal, hide: true}, // of simulations alone
 		{name: "monitor.ErrPacked", err: monitor.ErrPacked, code: codes.Internal, reason: internal, hide: true},
 		{name: "monitor.ErrClaim", err: monitor.ErrClaim, code: codes.Internal, reason: internal, hide: true},
 		{name: "monitor.ErrFenced", err: monitor.ErrFenced, code: codes.Internal, reason: internal, hide: true},

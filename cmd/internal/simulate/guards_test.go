@@ -50,7 +50,7 @@ func TestEveryGuardEarnsItsPlace(t *testing.T) {
 	}
 }
 
-func wrongCuts(sum *Summary, _ []map[string]any) int { return int(sum.FalseCuts + sum.OverCuts) }
+func wrongCuts(sum *Summary, _ []map[string]any) int { return sum.FalseCuts + sum.OverCuts }
 
 // cutsOfChannels counts the cuts of single channels, where the domain that they share is to be cut.
 func cutsOfChannels(_ *Summary, lines []map[string]any) (n int) {

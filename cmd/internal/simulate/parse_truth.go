@@ -55,13 +55,7 @@ func checkTruth(v value, t *Truth) {
 
 // checkSays reports entries that say nothing or too much.
 func checkSays(v value, t *Truth) {
-	bases := 0
-	for _, given := range []bool{t.HasOutcomes, t.Codes != nil, t.Success != nil} {
-		if given {
-			bases++
-		}
-	}
-	changes := t.Factor != 0 || t.Wander.Sigma != 0 || t.Latency != nil || t.Pending != nil
+	bases, changes := t.bases(), t.changes()
 	switch {
 	case bases > 1:
 		v.fail("give one of outcomes, raw_codes and success")
@@ -91,7 +85,22 @@ func (v value) word(into *string) {
 }
 
 // base reports whether the entry says what happens, rather than changing what the entry below says.
-func (t *Truth) base() bool { return t.HasOutcomes || t.Codes != nil || t.Success != nil }
+func (t *Truth) base() bool { return t.bases() > 0 }
+
+// bases is how many ways the entry says what happens.
+func (t *Truth) bases() (n int) {
+	for _, given := range []bool{t.HasOutcomes, t.Codes != nil, t.Success != nil} {
+		if given {
+			n++
+		}
+	}
+	return n
+}
+
+// changes reports whether the entry changes what the entry below says, or adds to it.
+func (t *Truth) changes() bool {
+	return t.Factor != 0 || t.Wander.Sigma != 0 || t.Latency != nil || t.Pending != nil
+}
 
 // index reads a number that counts from 1; "*" means any.
 func (v value) index(into *int, most int) {

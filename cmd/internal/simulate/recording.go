@@ -22,7 +22,7 @@ func openRecording(name string, p *Prepared) (*recording, error) {
 	if name == "" {
 		return &recording{}, nil
 	}
-	file, err := os.Create(name)
+	file, err := os.Create(name) //nolint:gosec // the user names it
 	if err != nil {
 		return nil, fmt.Errorf("create the recording: %w", err)
 	}
