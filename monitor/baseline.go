@@ -7,6 +7,7 @@ const (
 	priorResults = 200    // results that the wider item's rate counts for, beside an item's own
 	coldResults  = 100    // results below which an item is cold
 	normalFloor  = 0.005  // no item is taken to be better than this
+	coldPrior    = 2.5    // but not further than so many times the wider item's rate
 	upperErrors  = 1.64   // standard errors above the estimate: one-sided 95 %
 	upperSpread  = 1.5    // standard deviations of a wandering rate above its mean
 	spreadMemory = 300    // minutes after which the measure of wandering has faded to 1/e
@@ -75,6 +76,10 @@ func (b *baseline) believe(m minuteCount, now int64, prior float64) {
 		return
 	}
 	b.spread.add(m, b.rate(prior))
+	before := b.bad / max(1, b.n)
+	if b.n < riseResults { // not enforced yet
+		before = math.Inf(1)
+	}
 	b.n += m.n
 	b.bad += m.bad
 	if b.n > learnedCap {
@@ -86,7 +91,7 @@ func (b *baseline) believe(m minuteCount, now int64, prior float64) {
 	}
 	rate := b.bad / b.n
 	if now >= b.hourEnds {
-		b.hour, b.hourEnds = rate, now+3600
+		b.hour, b.hourEnds = min(before, rate), now+3600
 	}
 	if most := max(normalFloor, b.hour) * riseAnHour; rate > most {
 		b.bad = most * b.n
@@ -108,7 +113,7 @@ func (b *baseline) normal(prior float64, x *expectation) float64 {
 	p := b.rate(prior)
 	up := p + upperErrors*math.Sqrt(p*(1-p)/(b.n+priorResults)) + upperSpread*p*b.spread.relative()
 	if b.n < coldResults {
-		up = max(up, x.cold)
+		up = max(up, min(x.cold, coldPrior*prior))
 	}
 	return min(x.ceil, max(normalFloor, up))
 }
