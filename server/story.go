@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -56,7 +57,7 @@ func (v *viewer) next(st statemachine.State) (string, statemachine.Instant) {
 		}
 		return "probes begin when the cool-down is over", st.CoolUntil
 	case statemachine.Probing:
-		return v.missing(st, policy.ProbeEvidence, policy) + " of probes begin the ramp", 0
+		return cmp.Or(v.missing(st, policy.ProbeEvidence, policy), "the good results") + " of probes begin the ramp", 0
 	case statemachine.Ramping:
 		return v.nextStep(st, policy)
 	case statemachine.Healthy:
@@ -73,23 +74,31 @@ func (v *viewer) nextStep(st statemachine.State, policy statemachine.Policy) (st
 		return "the share grows when results are back at the old baseline", at
 	}
 	missing := v.missing(st, policy.StepEvidence, policy)
+	if missing != "" {
+		missing = " and " + missing
+	}
 	if st.Share >= statemachine.FullShare {
-		return fmt.Sprintf("healthy after %s and %s at full share", policy.Dwell.Round(time.Second), missing), at
+		return fmt.Sprintf("healthy after %s%s at full share", policy.Dwell.Round(time.Second), missing), at
 	}
 	next := statemachine.ShareOf(st.Share.Fraction() * policy.Factor)
-	return fmt.Sprintf("share %s after %s and %s of this step", next, policy.Dwell.Round(time.Second), missing), at
+	if missing != "" {
+		missing += " of this step"
+	}
+	return fmt.Sprintf("share %s after %s%s", next, policy.Dwell.Round(time.Second), missing), at
 }
 
 // missing says how many good results a phase waits for: fixed is how many the windows ask for. The sequential detector asks
-// for as many as its test needs after what it has seen.
+// for as many as its test needs after what it has seen. Empty = enough have been seen.
 func (v *viewer) missing(st statemachine.State, fixed float64, policy statemachine.Policy) string {
 	if policy.Detector == statemachine.DetectorWindows {
 		return fmt.Sprintf("%g good results", fixed)
 	}
 	p, ok := v.world.Progress(st.Scope)
 	switch more := p.Needed - p.Answered; {
-	case !ok || p.Generation != st.Generation || p.Step != st.Step || more <= 0:
+	case !ok || p.Generation != st.Generation || p.Step != st.Step:
 		return "enough good results"
+	case more <= 0:
+		return ""
 	case more <= 1:
 		return "1 more good result"
 	default:

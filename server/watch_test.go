@@ -91,18 +91,21 @@ func TestWatchNamesTheOwnerOfAnAccount(t *testing.T) {
 	li := &configv1.Contact{Name: "Li Wei", Address: "+86 10 5678"}
 	s.catalog.Channels[0].Accounts[0].Owner = li
 	alpha, beta := statemachine.AccountScope("alpha", "a1"), statemachine.AccountScope("beta", "a1")
-	for role, want := range map[Role]*configv1.Contact{Viewer: nil, Operator: li, Approver: li} {
-		w, err := s.channels().WatchChannels(as(t, role), &sluicev1.WatchChannelsRequest{})
+	for _, c := range []struct {
+		role Role
+		want *configv1.Contact
+	}{{Viewer, nil}, {Operator, li}, {Approver, li}} {
+		w, err := s.channels().WatchChannels(as(t, c.role), &sluicev1.WatchChannelsRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.Recv(); err != nil {
 			t.Fatal(err)
 		}
-		for scope, want := range map[statemachine.Scope]*configv1.Contact{alpha: want, beta: nil, statemachine.ChannelScope("alpha"): nil} {
+		for scope, want := range map[statemachine.Scope]*configv1.Contact{alpha: c.want, beta: nil, statemachine.ChannelScope("alpha"): nil} {
 			s.hub.Raise(statemachine.Alert{Kind: monitor.AlertAccountFailed, Severity: statemachine.Critical, Scope: scope, At: epoch, Message: "refused"})
 			if got := next(t, w).GetAlert(); got.GetAlert().GetScope() == nil || !proto.Equal(got.GetOwner(), want) {
-				t.Errorf("role %v, %v: got %v, want %v", role, scope, got, want)
+				t.Errorf("role %v, %v: got %v, want %v", c.role, scope, got, want)
 			}
 		}
 	}
