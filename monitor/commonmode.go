@@ -44,7 +44,7 @@ func codedAlone(e statemachine.Evidence) bool {
 		return false
 	case e.Detector == SequentialDetector:
 		threshold := e.Threshold
-		if e.Rule == RulePart {
+		if isPart(&e) {
 			threshold /= suspectPart
 		}
 		return e.CodedBad >= e.MinCount && explained(answered, e.CodedBad, e.Baseline) >= leadPart*threshold
@@ -108,9 +108,9 @@ func (m *CommonMode) examine(v *statemachine.Verdict, seen *History, f *statemac
 	for _, c := range channelsOf(v.Scope, f) {
 		others := unrelated(c, seen, f)
 		l := seen.pool(others, v.Evidence.From, v.Evidence.Rate, uncoded)
-		l.coincides = slices.ContainsFunc(others, func(o statemachine.Scope) bool { return coincides(o, seen) })
+		l.coincides = slices.ContainsFunc(others, func(o statemachine.Scope) bool { return coincides(o, seen) }) || justClosed(c, f, second)
 		switch {
-		case !l.doubtful() || m.believes(second) && calmMajority(others, seen):
+		case !l.doubtful() || m.believes(second) && calmMajority(others, seen, v.Evidence.Rate):
 		case l.joined():
 			return true, false
 		default:
@@ -146,6 +146,24 @@ func coincides(item statemachine.Scope, seen *History) bool {
 	return l.bad >= bad && l.suffix >= ratio
 }
 
+// justClosed reports whether automation closed an unrelated channel seconds ago: what fails now may be the same.
+func justClosed(channel string, f *statemachine.Fleet, second int64) bool {
+	return slices.ContainsFunc(f.Recent, func(r statemachine.RecentCut) bool {
+		if r.Scope.Kind != statemachine.ScopeChannel || r.Scope.Channel == channel || second-int64(r.At)/1000 > commonDoubt {
+			return false
+		}
+		return !slices.ContainsFunc(f.Channels[r.Scope.Channel].Domains, func(d string) bool { return slices.Contains(f.Channels[channel].Domains, d) })
+	})
+}
+
+// uncodedRate is the part of a channel's results of the last half minute that failed without a coded reply, at least what
+// speaks at all.
+func (h *History) uncodedRate(channel string) float64 {
+	t := h.Over(statemachine.ChannelScope(channel), h.now-commonSpan+1, h.now)
+	n, bad := uncoded(&t)
+	return min(commonRate, max(poolLeastRate, bad/max(1, n)))
+}
+
 // younger reports whether an alarm is so young that evidence of others may still come within so many seconds. Where they
 // stand by, it is not worth waiting.
 func (h *History) younger(scope statemachine.Scope, others []statemachine.Scope, longest int64) bool {
@@ -171,8 +189,9 @@ func (m *CommonMode) lasts(views []*view, f *statemachine.Fleet, second int64) b
 	for _, v := range views {
 		for _, c := range sickIn(v.history, f) {
 			others := unrelated(c, v.history, f)
-			l := v.history.pool(others, second-commonLookBack+1, commonRate, uncoded)
-			if l.joined() && !(m.believes(second) && calmMajority(others, v.history)) {
+			rate := v.history.uncodedRate(c)
+			l := v.history.pool(others, second-commonLookBack+1, rate, uncoded)
+			if l.joined() && !(m.believes(second) && calmMajority(others, v.history, rate)) {
 				return true
 			}
 		}
@@ -289,10 +308,10 @@ func unrelated(channel string, seen *History, f *statemachine.Fleet) []statemach
 
 // calmMajority reports whether at least half of the others with results in the last half minute show that they are well. One
 // that has shown too little counts as not well: silence of a quiet channel proves nothing.
-func calmMajority(others []statemachine.Scope, seen *History) bool {
+func calmMajority(others []statemachine.Scope, seen *History, rate float64) bool {
 	live, calm := 0, 0
 	for _, item := range others {
-		l := seen.pool([]statemachine.Scope{item}, seen.now-commonSpan+1, commonRate, uncoded)
+		l := seen.pool([]statemachine.Scope{item}, seen.now-commonSpan+1, min(commonRate, rate), uncoded)
 		if l.members == 0 {
 			continue
 		}

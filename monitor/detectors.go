@@ -28,6 +28,7 @@ type view struct {
 func NewDetectors() *Detectors {
 	d := &Detectors{sent: NewSilence()}
 	d.results.history, d.silence.history = NewHistory(), newHistory(&silenceExpected)
+	d.results.onItsWay = d.sent.onItsWay
 	d.windows = &Windows{history: d.results.history}
 	return d
 }
@@ -37,10 +38,10 @@ func (d *Detectors) Observe(sum *SecondCounts, f *statemachine.Fleet) []statemac
 	if sum.Second <= d.results.history.Now() {
 		return nil
 	}
+	silent := d.sent.Observe(sum, f)
 	d.results.history.Add(sum, f)
 	d.results.learn(f)
 	d.results.verdicts = append(d.windows.verdicts(f), d.results.judge(f)...)
-	silent := d.sent.Observe(sum, f)
 	d.silence.history.Add(silent, f)
 	d.silence.learn(f)
 	d.silence.verdicts = d.silence.judge(f)

@@ -51,10 +51,13 @@ func Localise(verdicts []statemachine.Verdict, seen *History, f *statemachine.Fl
 	}
 	chosen = domains(chosen, seen, f)
 	chosen, out.BanksDown = banksDown(chosen, seen, f, down)
-	out.Verdicts = append(out.Verdicts, slices.DeleteFunc(chosen, func(v statemachine.Verdict) bool { return v.Over })...)
+	out.Verdicts = append(out.Verdicts, slices.DeleteFunc(chosen, func(v statemachine.Verdict) bool { return v.Over || unsupported(&v.Evidence) })...)
 	slices.SortStableFunc(out.Verdicts, func(a, b statemachine.Verdict) int { return a.Scope.Compare(b.Scope) })
 	return out
 }
+
+// unsupported reports whether a part was chosen that its own evidence does not even make suspect: nobody may act on it.
+func unsupported(e *statemachine.Evidence) bool { return isPart(e) && e.Statistic < e.Threshold }
 
 // suspect is a failing item of one channel with what it carried over the common window.
 type suspect struct {

@@ -347,7 +347,7 @@ func (h *History) banksOf(channel string, seen []statemachine.Verdict, f *statem
 		if l := h.pool(carriers, from, bankRate, allResults); l.ratio < poolJoined {
 			continue
 		}
-		d := sequential{h}
+		d := sequential{history: h}
 		v := d.verdict(s, from, &policy, s.track.threshold)
 		more = append(more, part(v, &s.track))
 	}

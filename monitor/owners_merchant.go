@@ -202,3 +202,23 @@ func (m *Merchants) Observe(found []MerchantFailing, second int64) []statemachin
 	}
 	return alerts
 }
+
+// withheldAccounts remembers until when accounts were not to blame for what they showed: nothing is cut for it afterwards.
+type withheldAccounts map[statemachine.Scope]int64
+
+// filter takes out what accounts show since before the last second in which they failed with all of their merchant's.
+func (w withheldAccounts) filter(verdicts []statemachine.Verdict, failing []MerchantFailing, second int64) []statemachine.Verdict {
+	for _, m := range failing {
+		if m.Helps {
+			continue
+		}
+		for _, s := range m.Scopes {
+			w[s] = second
+		}
+	}
+	maps.DeleteFunc(w, func(_ statemachine.Scope, until int64) bool { return second-until > keptSeconds })
+	return slices.DeleteFunc(verdicts, func(v statemachine.Verdict) bool {
+		until, ok := w[v.Scope]
+		return ok && v.Kind != statemachine.Recovered && v.Evidence.From <= until
+	})
+}

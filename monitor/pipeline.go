@@ -40,13 +40,14 @@ type Pipeline struct {
 	grants    *Grants
 	watch     *Watchers
 	merchants *Merchants
+	withheld  withheldAccounts
 	down      []string // banks whose alert was given
 	downAt    int64
 }
 
 // NewPipeline returns a pipeline that has seen nothing.
 func NewPipeline() *Pipeline {
-	return &Pipeline{detector: NewDetectors(), watch: NewWatchers(), merchants: NewMerchants(), steps: NewSteps(), demand: NewDemand(), grants: NewGrants()}
+	return &Pipeline{detector: NewDetectors(), watch: NewWatchers(), merchants: NewMerchants(), withheld: withheldAccounts{}, steps: NewSteps(), demand: NewDemand(), grants: NewGrants()}
 }
 
 // Leave leaves guards out, before the first Observe. For simulations only.
@@ -82,6 +83,7 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 	out.Verdicts, out.CommonMode = merged(views, f), p.common.Active()
 	var failing []MerchantFailing
 	out.Verdicts, failing = merchantsFailing(out.Verdicts, history, f)
+	out.Verdicts = p.withheld.filter(out.Verdicts, failing, out.Second)
 	p.common.Withhold(out.Verdicts, history)
 	if out.CommonMode || len(p.down) > 0 {
 		for _, v := range views {

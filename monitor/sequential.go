@@ -16,12 +16,16 @@ const (
 	leastBad    = 3   // bad results of distinct payers that an alarm takes at least
 	overRate    = 0.9 // a fault that lets one in ten pass could be any graver one
 	overRatio   = 3.0 // log likelihood ratio of the newest results for the end of a fault: 20 to 1
+	lowerAgain  = 9   // evidence that lowers a share further
 	mildConfirm = 2   // seconds that an alarm of a mild fault must last: a grave one passes through mild rates
 )
 
 // sequential is the detector of likelihood ratios: every item is tested, second by second, against its own learned baseline,
 // without a window and without a minimum of results. See track.
-type sequential struct{ history *History }
+type sequential struct {
+	history  *History
+	onItsWay func(item statemachine.Scope, since, now int64, p *statemachine.Policy) uint32 // nil = nothing
+}
 
 // learn takes the newest second of the history.
 func (d *sequential) learn(f *statemachine.Fleet) {
@@ -103,7 +107,7 @@ func (d *sequential) judge(f *statemachine.Fleet) (alarms []statemachine.Verdict
 			from = now
 		}
 		v := d.verdict(s, from, &policy, threshold)
-		alarm = alarm && t.explained(v.Evidence.Answered, v.Evidence.Bad) >= leadPart*threshold
+		alarm = alarm && t.explained(v.Evidence.Answered+d.coming(s, from, &policy), v.Evidence.Bad) >= leadPart*threshold
 		switch {
 		case v.Evidence.Bad < leastBad:
 			if v, ok := d.recovered(s, f); ok {
@@ -128,7 +132,7 @@ func (d *sequential) threshold(s *series, f *statemachine.Fleet) float64 {
 	const least = 8
 	switch st := f.States[s.item]; {
 	case st.Phase == statemachine.Ramping && st.Kind == statemachine.Degraded:
-		return min(s.track.threshold, failStep)
+		return min(s.track.threshold, lowerAgain)
 	case st.Phase == statemachine.Healthy && int64(st.Probation)/1000 > d.history.now:
 		policy := f.Policy(s.item.Channel)
 		results := max(1, policy.Probation.Seconds()*s.track.perSecond())
@@ -137,11 +141,23 @@ func (d *sequential) threshold(s *series, f *statemachine.Fleet) float64 {
 	return s.track.threshold
 }
 
+// coming is the number of answers that are still on their way: failures may be faster than successes, so an alarm must hold even
+// if all of these are good.
+func (d *sequential) coming(s *series, from int64, p *statemachine.Policy) float64 {
+	if d.onItsWay == nil {
+		return 0
+	}
+	return float64(d.onItsWay(s.item, from, d.history.now, p))
+}
+
 // part makes a verdict about an item that is only suspected.
 func part(v statemachine.Verdict, t *track) statemachine.Verdict {
 	v.Part = true
 	e := &v.Evidence
 	e.Rule, e.Threshold = RulePart, suspectPart*t.threshold
+	if v.Kind == statemachine.MildlyFailing {
+		e.Rule = RuleMildPart
+	}
 	e.Statistic = t.explained(e.Answered, e.Bad)
 	e.Explanation = explain(*e)
 	return v

@@ -11,10 +11,14 @@ import (
 
 // The rules of the sequential detector, as they stand in Evidence.Rule, beside RuleMild and RuleRecovered.
 const (
-	RuleFailing = "failing" // fails beyond what a false alarm would need
-	RulePart    = "part"    // suspected, and explains a wider item that fails
-	RuleHanging = "hanging" // attempts that nobody answers
+	RuleFailing  = "failing"   // fails beyond what a false alarm would need
+	RuleMildPart = "mild-part" // the same, of a mild fault
+	RulePart     = "part"      // suspected, and explains a wider item that fails
+	RuleHanging  = "hanging"   // attempts that nobody answers
 )
+
+// isPart reports whether evidence is of an item that raised no alarm itself.
+func isPart(e *statemachine.Evidence) bool { return e.Rule == RulePart || e.Rule == RuleMildPart }
 
 // recoveredRatio is the log likelihood ratio for the normal rate that ends a fault nobody acted on: 100 to 1.
 const recoveredRatio = 2 * math.Ln10
@@ -35,6 +39,8 @@ func recomputeSequential(e statemachine.Evidence) (statemachine.VerdictKind, err
 		kind, holds = statemachine.MildlyFailing, over && ratio >= leadPart*e.Threshold
 	case RulePart:
 		holds = over && ratio >= e.Threshold
+	case RuleMildPart:
+		kind, holds = statemachine.MildlyFailing, over && ratio >= e.Threshold
 	case RuleRecovered:
 		kind, holds = statemachine.Recovered, e.Statistic >= e.Threshold
 	case RuleProbes, RuleRamp, RuleLowered:
@@ -60,7 +66,7 @@ func tell(e statemachine.Evidence) string {
 	switch e.Rule {
 	case RuleRecovered:
 		fmt.Fprintf(&b, "; that is as usual (at most %s), the evidence of %.1f is beyond %.1f", percent(e.Baseline), e.Statistic, e.Threshold)
-	case RulePart:
+	case RulePart, RuleMildPart:
 		fmt.Fprintf(&b, "; at most %s is normal here, and it explains what fails around it", percent(e.Baseline))
 	default:
 		fmt.Fprintf(&b, "; at most %s is normal here, and the evidence of %.1f is beyond the %.1f that chance would need", percent(e.Baseline), e.Statistic, e.Threshold)

@@ -174,3 +174,16 @@ func (s *Silence) limit(channel string, p *statemachine.Policy) int64 {
 	}
 	return most
 }
+
+// onItsWay is the number of attempts of an item that were sent since a second, are not answered, and are not yet so old that
+// they hang.
+func (s *Silence) onItsWay(item statemachine.Scope, since, now int64, p *statemachine.Policy) (n uint32) {
+	at, found := slices.BinarySearchFunc(s.flights, item, func(fl *flight, item statemachine.Scope) int { return fl.item.Compare(item) })
+	if !found {
+		return 0
+	}
+	for second := max(since, now-s.limit(item.Channel, p)+1); second <= now; second++ {
+		n += s.flights[at].open[second%openSeconds]
+	}
+	return n
+}

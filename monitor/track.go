@@ -22,7 +22,7 @@ const (
 	budgetScale   = 100           // false-alarm budget in days of a channel with one result a second
 	budgetLeast   = 30            // days
 	budgetMost    = 1000          // days
-	budgetPart    = 10            // a channel's other items get so many times its budget
+	budgetPart    = 5             // a channel's other items get so many times its budget
 	probationRisk = math.Ln10 * 2 // log of the inverse risk of a false alarm during a probation: 1 %
 )
 

@@ -29,7 +29,7 @@ type Policy struct {
 	Detector Detector
 
 	// Sequential detector.
-	FalseAlarmDays float64       // days between two false alarms of a channel, its other items get ten times as many; 0 = by its traffic
+	FalseAlarmDays float64       // days between two false alarms of a channel, its other items get five times as many; 0 = by its traffic
 	MildBelow      float64       // a fault that fails less than this part lowers the share instead of cutting
 	HangAfterMin   time.Duration // attempts are never taken for hanging sooner
 

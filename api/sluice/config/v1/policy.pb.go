@@ -242,7 +242,7 @@ func (x *Policy) GetSequential() *SequentialPolicy {
 // alarms; there is no window and no least number of results.
 type SequentialPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Days between two false alarms of a channel; each of its other items gets ten
+	// Days between two false alarms of a channel; each of its other items gets five
 	// times as many. More days ask for more evidence. 1 to 1,000,000, or 0 = by the
 	// channel's traffic: 100 × (results per second)², between 30 and 1000 days.
 	// Default 0.
