@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -57,7 +56,10 @@ func (v *viewer) next(st statemachine.State) (string, statemachine.Instant) {
 		}
 		return "probes begin when the cool-down is over", st.CoolUntil
 	case statemachine.Probing:
-		return cmp.Or(v.missing(st, policy.ProbeEvidence, policy), "the good results") + " of probes begin the ramp", 0
+		if missing := v.missing(st, policy.ProbeEvidence, policy); missing != "" {
+			return "the ramp begins after " + missing + " of probes", 0
+		}
+		return "the ramp begins", 0
 	case statemachine.Ramping:
 		return v.nextStep(st, policy)
 	case statemachine.Healthy:
