@@ -49,7 +49,6 @@ type track struct {
 
 	threshold float64 // log of the statistic that is an alarm
 	limit     float64 // the same for the sum of sr
-	most      float64 // greatest value of an sr
 	traffic   traffic
 }
 
@@ -68,7 +67,7 @@ func newTrack(x *expectation) track {
 
 // aim sets the threshold.
 func (t *track) aim(threshold float64) {
-	t.threshold, t.limit, t.most = threshold, designs*math.Exp(threshold), math.Exp(coolThreshold*threshold)
+	t.threshold, t.limit = threshold, designs*math.Exp(threshold)
 }
 
 // alarms reports whether the statistic is over the threshold.
@@ -115,6 +114,8 @@ func (t *track) observe(second int64, n, bad float64) {
 	t.traffic.active++
 	t.last = second
 	most := coolThreshold * t.threshold
+	alarm := t.limit / designs
+	highest := alarm * math.Sqrt(alarm) // e^most
 	for i := range designs {
 		if t.bad[i] == 0 {
 			continue
@@ -124,7 +125,7 @@ func (t *track) observe(second int64, n, bad float64) {
 			t.since[i] = second
 		}
 		t.w[i] = min(most, max(0, t.w[i]+llr))
-		t.sr[i] = min(t.most, (t.sr[i]+1)*math.Exp(min(llr, most)))
+		t.sr[i] = min(highest, (t.sr[i]+1)*math.Exp(min(llr, most)))
 	}
 }
 
