@@ -13,20 +13,6 @@ import (
 // checkpointVersion is the second byte of a checkpoint. It changes with the layout.
 const checkpointVersion = 2
 
-// Checkpoint returns the windows, packed.
-func (w *Windows) Checkpoint() []byte { return w.history.pack() }
-
-// Restore takes back what Checkpoint returned, replacing everything seen so far. On an error, which wraps ErrPacked,
-// nothing changes.
-func (w *Windows) Restore(b []byte) error {
-	h, err := parseHistory(b, &resultsExpected)
-	if err != nil {
-		return fmt.Errorf("restore the windows detector: %w", err)
-	}
-	*w.history = *h
-	return nil
-}
-
 func (h *History) pack() []byte {
 	p := packer{[]byte{packVersion, checkpointVersion}}
 	p.int(h.now)

@@ -76,7 +76,7 @@ func smallest(verdicts, parts []statemachine.Verdict, down []string, seen *Histo
 	surely, likely := cheapest(sets, verdicts, explainedBy, seen, f), cheapest(sets, verdicts, unclear, seen, f)
 	best := surely
 	if !slices.Equal(scopesOf(surely), scopesOf(likely)) {
-		if seen.waits(verdicts, f) {
+		if seen.waits(verdicts) {
 			return nil
 		}
 		if !slices.ContainsFunc(likely, func(s suspect) bool { return s.part }) {

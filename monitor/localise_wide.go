@@ -224,14 +224,7 @@ func banksDown(chosen []statemachine.Verdict, seen *History, f *statemachine.Fle
 	if !slices.ContainsFunc(chosen, func(v statemachine.Verdict) bool { return bankOf(v.Scope) != "" }) {
 		return chosen, nil
 	}
-	carriers := map[string][]statemachine.Scope{}
-	for c, facts := range f.Channels {
-		for _, i := range facts.Instruments {
-			if i.Bank != statemachine.NoBank {
-				carriers[i.Bank] = append(carriers[i.Bank], statemachine.InstrumentScope(c, i))
-			}
-		}
-	}
+	carriers := carriersOf(f)
 	failing := map[string][]statemachine.Verdict{}
 	var banks []string
 	for _, v := range chosen {
@@ -266,6 +259,19 @@ func banksDown(chosen []statemachine.Verdict, seen *History, f *statemachine.Fle
 		return slices.Contains(unknown, bankOf(v.Scope)) && bankOf(v.Scope) != "" || slices.ContainsFunc(down, func(d BankDown) bool { return slices.Contains(d.Scopes, v.Scope) })
 	}
 	return slices.DeleteFunc(chosen, isDown), down
+}
+
+// carriersOf are the instruments' scopes of each bank, over all channels, in no order.
+func carriersOf(f *statemachine.Fleet) map[string][]statemachine.Scope {
+	carriers := map[string][]statemachine.Scope{}
+	for c, facts := range f.Channels {
+		for _, i := range facts.Instruments {
+			if i.Bank != statemachine.NoBank {
+				carriers[i.Bank] = append(carriers[i.Bank], statemachine.InstrumentScope(c, i))
+			}
+		}
+	}
+	return carriers
 }
 
 // bankOf is the bank of an instrument's scope, empty for other scopes and for instruments without a bank.

@@ -71,7 +71,7 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 		v.verdicts, down = localised.Verdicts, append(down, localised.BanksDown...)
 	}
 	alerts, ended := p.common.Observe(views, f, sum.Second)
-	out.Alerts = append(alerts, told...)
+	out.Alerts = slices.Concat(alerts, told)
 	if ended != 0 { // what was seen meanwhile was our own fault and must cut nothing afterwards
 		for _, v := range views {
 			v.history.Drop(ended)

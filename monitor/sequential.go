@@ -74,53 +74,57 @@ func (d *sequential) rollChannel(items []*series, suspected bool, f *statemachin
 
 // judge judges every open item that the sequential detector speaks for.
 func (d *sequential) judge(f *statemachine.Fleet) (alarms []statemachine.Verdict) {
-	now := d.history.now
 	for _, s := range d.history.order {
-		t := &s.track
-		if t.calm() {
-			t.ended = 0
-			if !s.moved {
-				t.crossed = 0
-				continue
-			}
-		}
-		threshold := d.threshold(s, f)
-		alarm := (t.alarms() || threshold < t.threshold && t.statistic() >= threshold) && t.leads(threshold)
-		if !alarm {
-			t.crossed = 0
-		}
-		if !s.open || !alarm && t.suspicion() < suspectPart {
-			if v, ok := d.recovered(s, f); ok {
-				alarms = append(alarms, v)
-			}
-			continue
-		}
-		policy := f.Policy(s.item.Channel)
-		if policy.Detector != statemachine.DetectorSequential {
-			continue
-		}
-		if alarm && t.crossed == 0 {
-			t.crossed = now
-		}
-		from := t.began()
-		if from == 0 {
-			from = now
-		}
-		v := d.verdict(s, from, &policy, threshold)
-		alarm = alarm && t.explained(v.Evidence.Answered+d.coming(s, from, &policy), v.Evidence.Bad) >= leadPart*threshold
-		switch {
-		case v.Evidence.Bad < leastBad:
-			if v, ok := d.recovered(s, f); ok {
-				alarms = append(alarms, v)
-			}
-		case !alarm:
-			alarms = append(alarms, part(v, t))
-		case v.Kind == statemachine.MildlyFailing && now-t.crossed < mildConfirm:
-		default:
+		if v, ok := d.judgeItem(s, f); ok {
 			alarms = append(alarms, v)
 		}
 	}
 	return alarms
+}
+
+// judgeItem judges one item: it fails, is only suspected, or is well again.
+func (d *sequential) judgeItem(s *series, f *statemachine.Fleet) (statemachine.Verdict, bool) {
+	t := &s.track
+	if t.calm() {
+		t.ended = 0
+		if !s.moved {
+			t.crossed = 0
+			return statemachine.Verdict{}, false
+		}
+	}
+	threshold := d.threshold(s, f)
+	alarm := t.crosses(threshold)
+	if !alarm {
+		t.crossed = 0
+	}
+	if !s.open || !alarm && t.suspicion() < suspectPart {
+		return d.recovered(s, f)
+	}
+	policy := f.Policy(s.item.Channel)
+	if policy.Detector != statemachine.DetectorSequential {
+		return statemachine.Verdict{}, false
+	}
+	if alarm && t.crossed == 0 {
+		t.crossed = d.history.now
+	}
+	from := t.began()
+	if from == 0 {
+		from = d.history.now
+	}
+	v := d.verdict(s, from, &policy, threshold)
+	alarm = alarm && t.explained(v.Evidence.Answered+d.coming(s, from, &policy), v.Evidence.Bad) >= leadPart*threshold
+	if v.Evidence.Bad < leastBad {
+		return d.recovered(s, f)
+	}
+	if !alarm {
+		return part(v, t), true
+	}
+	return v, v.Kind != statemachine.MildlyFailing || d.history.now-t.crossed >= mildConfirm
+}
+
+// crosses reports whether what an item shows is an alarm at a threshold, its own or a lower one.
+func (t *track) crosses(threshold float64) bool {
+	return (t.alarms() || threshold < t.threshold && t.statistic() >= threshold) && t.leads(threshold)
 }
 
 // threshold is the statistic that is an alarm for an item: less while it is on probation, where the risk is bounded for the
@@ -284,7 +288,7 @@ func (h *History) restOfChannel(set []suspect, v statemachine.Verdict, part, rat
 }
 
 // waits reports whether it is worth waiting for more results of a channel: at most for a few of them.
-func (h *History) waits(verdicts []statemachine.Verdict, f *statemachine.Fleet) bool {
+func (h *History) waits(verdicts []statemachine.Verdict) bool {
 	const results, longest = 8, 120
 	first := h.now
 	for _, v := range verdicts {

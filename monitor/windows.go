@@ -28,9 +28,6 @@ const overSamples = 4
 // NewWindows returns a detector with empty windows.
 func NewWindows() *Windows { return &Windows{history: NewHistory()} }
 
-// History is what the detector saw, for localisation and the common-mode check.
-func (w *Windows) History() *History { return w.history }
-
 // Observe takes one sealed second and judges every item whose turn it is.
 func (w *Windows) Observe(sum *SecondCounts, f *statemachine.Fleet) []statemachine.Verdict {
 	if sum.Second <= w.history.Now() {

@@ -195,7 +195,7 @@ func TestACutBankLeavesItsSiblingsWindowsAlone(t *testing.T) {
 
 // weighted is how many results the window of an item holds.
 func weighted(w *Windows, item statemachine.Scope) float64 {
-	t := w.History().Over(item, t0, t0+5)
+	t := w.history.Over(item, t0, t0+5)
 	n, _ := t.Weighted()
 	return n
 }
@@ -249,13 +249,13 @@ func TestRecomputeRefusesContradictions(t *testing.T) {
 	}
 }
 
-func TestWindowsCheckpoint(t *testing.T) {
-	f, w := fleetOf("c1"), NewWindows()
+func TestDetectorsCheckpoint(t *testing.T) {
+	f, w := fleetOf("c1"), NewDetectors()
 	bad := flow{channel: "c1", bank: "ICBC", bad: 2}
 	for i := range int64(9) {
 		w.Observe(sumOf(t0+i, 10, bad), f)
 	}
-	again := NewWindows()
+	again := NewDetectors()
 	if err := again.Restore(w.Checkpoint()); err != nil {
 		t.Fatal(err)
 	}
@@ -272,21 +272,21 @@ func TestWindowsCheckpoint(t *testing.T) {
 }
 
 func FuzzRestore(f *testing.F) {
-	w := NewWindows()
+	w := NewDetectors()
 	for i := range int64(3) {
 		w.Observe(sumOf(t0+i, 10, flow{channel: "c1", bank: "ICBC", bad: 2, good: 1}), fleetOf("c1"))
 	}
 	f.Add(w.Checkpoint())
-	f.Add(NewWindows().Checkpoint())
+	f.Add(NewDetectors().Checkpoint())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		w := NewWindows()
+		w := NewDetectors()
 		if err := w.Restore(b); err != nil {
 			if !errors.Is(err, ErrPacked) {
 				t.Fatalf("error %v does not wrap ErrPacked", err)
 			}
 			return
 		}
-		again := NewWindows()
+		again := NewDetectors()
 		if err := again.Restore(w.Checkpoint()); err != nil || !reflect.DeepEqual(w.Checkpoint(), again.Checkpoint()) {
 			t.Fatalf("what was restored is not checkpointed the same (%v)", err)
 		}
