@@ -83,7 +83,27 @@ func (s *Silence) take(c *ItemCounts, at int, now int64) int {
 		fl.last = now
 	}
 	fl.answer(now, &c.Ages)
+	fl.answered(now, unaged(c))
 	return at + 1
+}
+
+// unaged is the number of first results whose age is not known: reports without a decision.
+func unaged(c *ItemCounts) uint32 {
+	var all, aged uint32
+	for _, n := range c.Latency {
+		all += n
+	}
+	for _, n := range c.Ages {
+		aged += n
+	}
+	return all - min(all, aged)
+}
+
+// answered takes results of unknown age off the oldest attempts.
+func (fl *flight) answered(now int64, n uint32) {
+	for age := int64(openSeconds - 1); n > 0 && age >= 0; age-- {
+		n = fl.took(now-age, n)
+	}
 }
 
 // ripe takes what was sent limit seconds ago.

@@ -57,3 +57,19 @@ func TestSilenceSeesAHangBeforeItsTimeouts(t *testing.T) {
 		}
 	}
 }
+
+// TestSilenceKnowsResultsWithoutADecision: a gateway that does not say which decision it follows is not taken for silent.
+func TestSilenceKnowsResultsWithoutADecision(t *testing.T) {
+	s, f := NewSilence(), fleetOf("c1")
+	for i := range int64(100) {
+		sum := sentBack(t0+i, 10)
+		if i > 0 {
+			sum.Items[0].Latency[3] = 10
+		}
+		for _, c := range s.Observe(sum, f).Items {
+			if silent := c.Evidence[statemachine.KindNormal].Outcomes[statemachine.TimedOut]; silent > 0 {
+				t.Fatalf("second %d: %d of 10 silent", i, silent)
+			}
+		}
+	}
+}
