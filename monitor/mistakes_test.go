@@ -28,19 +28,19 @@ func TestMistake01_LearningOnlyWhileCalmIsBiased(t *testing.T) {
 func TestMistake02_OneFailureElsewhereVetoesNothing(t *testing.T) {
 	t.Parallel()
 	f, p := sequentialFleet("c1", "c2", "c3", "c4"), NewPipeline()
-	all := []string{"c1", "c2", "c3", "c4"}
-	play(p, f, t0, 300, calmFlows(all...)...)
+	play(p, f, t0, 1200, calmFlows("c1", "c2", "c3", "c4")...)
 	for i := range int64(10) {
-		flows := slices.DeleteFunc(calmFlows(all...), func(fl flow) bool { return fl.channel == "c1" })
-		flows[3*(i%3)].good, flows[3*(i%3)].bad = 4, 1 // every other channel has a failure now and then
-		for _, b := range []string{"ABC", "CCB", "ICBC"} {
-			flows = append(flows, flow{channel: "c1", bank: b, bad: 2})
+		flows := []flow{{channel: "c1", bank: "ABC", bad: 1}, {channel: "c1", bank: "ICBC", bad: 1}}
+		if i == 1 { // the one failure elsewhere, without a coded reply, just when the alarm comes
+			flows = append(flows, flow{channel: "c2", bank: "ABC", bad: 1}, flow{channel: "c3", bank: "ABC", good: 1})
+		} else {
+			flows = append(flows, flow{channel: "c2", bank: "ABC", good: 4}, flow{channel: "c3", bank: "ABC", good: 4}, flow{channel: "c4", bank: "ABC", good: 4})
 		}
-		out := p.Observe(sumOf(t0+300+i, 10, flows...), f)
+		out := p.Observe(sumOf(t0+1200+i, 10, flows...), f)
 		if out.CommonMode {
-			t.Fatalf("second %d: one failure a second elsewhere is taken for our own fault", i)
+			t.Fatalf("second %d: one failure elsewhere is taken for our own fault", i)
 		}
-		if slices.Equal(names(out.Verdicts), []string{"failing c1"}) {
+		if slices.Contains(names(out.Verdicts), "failing c1") {
 			return
 		}
 	}
