@@ -43,6 +43,7 @@ type Pipeline struct {
 	withheld  withheldAccounts
 	down      []string // banks whose alert was given
 	downAt    int64
+	outages   outages
 }
 
 // NewPipeline returns a pipeline that has seen nothing.
@@ -94,7 +95,7 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 		out.Alerts = append(out.Alerts, p.merchants.Observe(failing, out.Second)...)
 	}
 	out.Steps = p.judged(f)
-	p.banks(&out, down, f)
+	p.banks(&out, down, sum, f)
 	return out
 }
 
@@ -131,7 +132,7 @@ func (p *Pipeline) judged(f *statemachine.Fleet) []ScopeEvidence {
 const banksQuiet = 60
 
 // banks reports banks that are down everywhere, once while they stay so. In common mode nothing is said about banks.
-func (p *Pipeline) banks(out *Findings, down []BankDown, f *statemachine.Fleet) {
+func (p *Pipeline) banks(out *Findings, down []BankDown, sum *SecondCounts, f *statemachine.Fleet) {
 	if p.common.Active() {
 		return
 	}
@@ -143,6 +144,7 @@ func (p *Pipeline) banks(out *Findings, down []BankDown, f *statemachine.Fleet) 
 	}
 	for _, d := range down {
 		p.downAt = out.Second
+		p.outages.see(d, sum)
 		out.BanksDown = append(out.BanksDown, d.Bank)
 		if !slices.Contains(p.down, d.Bank) {
 			p.down = append(p.down, d.Bank)

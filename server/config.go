@@ -41,6 +41,7 @@ type Sight struct {
 	Fleet     *statemachine.Fleet
 	Table     *routing.Table
 	Confirmed time.Time // when the ledger last confirmed it as current
+	BanksDown BanksDown // newest, whether or not the ledger can be reached
 }
 
 // Traffic is what was counted of a scope over a time.

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
 	"github.com/sluice-pay/sluice/routing"
@@ -59,17 +60,17 @@ func (r *routingService) explainNow(m *sluicev1.RouteRequest) (*sluicev1.Explain
 		Epoch: e.Revision.Epoch, TableRevision: e.Revision.Revision, Route: e.Route, Kept: keptNow,
 	}
 	if err := routing.Finish(&ranking, e.Admission, &w.decision); err != nil {
-		reply.RefusalReason = refusalWord(err)
+		reply.RefusalReason = refusalWord(err, r.s.bankDownSince(w.request.Instrument.Bank))
 		return reply, nil
 	}
 	reply.Decision = r.reply(w, second)
 	return reply, nil
 }
 
-// refusalWord is the reason of ErrorReason for a decision's error.
-func refusalWord(err error) string {
+// refusalWord is the reason of ErrorReason for a decision's error, given since when the payment's bank is down.
+func refusalWord(err error, bankDown *timestamppb.Timestamp) string {
 	if refused, ok := errors.AsType[*routing.Refusal](err); ok {
-		return word(refusalFault(refused.Reason).reason)
+		return word(refusalFault(blamed(refused.Reason, bankDown)).reason)
 	}
 	if f := asFault(err); f != nil {
 		return word(f.reason)

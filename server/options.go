@@ -32,7 +32,9 @@ func (r *routingService) ListPaymentOptions(_ context.Context, m *sluicev1.ListP
 	for i := range options {
 		o := &options[i]
 		if wanted.match(o.Instrument) && (o.Status != routing.OptionUnsupported || m.GetIncludeUnsupported()) {
-			reply.Options = append(reply.Options, optionOf(o))
+			m := optionOf(o)
+			tellBankDown(m, r.s.bankDownSince(o.Instrument.Bank))
+			reply.Options = append(reply.Options, m)
 		}
 	}
 	if m.GetIncludeUnsupported() {

@@ -24,10 +24,12 @@ func (r *routingService) refusal(w *scratch, second int64, err error) error {
 	if !ok {
 		return err
 	}
-	if int(refused.Reason) < numRefusals && refused.Reason != routing.RefusalNone {
-		r.s.metrics.refusals[refused.Reason].Inc()
+	detail.BankDownSince = r.s.bankDownSince(w.request.Instrument.Bank)
+	reason := blamed(refused.Reason, detail.GetBankDownSince())
+	if int(reason) < numRefusals && reason != routing.RefusalNone {
+		r.s.metrics.refusals[reason].Inc()
 	}
-	f := refusalFault(refused.Reason)
+	f := refusalFault(reason)
 	detail.Reason = f.reason
 	detail.DeferUntil = secondStamp(refused.DeferUntil)
 	if wait := refused.DeferUntil - second; wait > 0 {

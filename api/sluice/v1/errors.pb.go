@@ -206,6 +206,9 @@ type RouteRefusal struct {
 	Attempt *DecisiveAttempt `protobuf:"bytes,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Revision of the table that refused.
 	TableRevision int64 `protobuf:"varint,5,opt,name=table_revision,json=tableRevision,proto3" json:"table_revision,omitempty"`
+	// Since when the payment's bank fails on every channel that carries it, where
+	// that was found from results; absent = it was not.
+	BankDownSince *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=bank_down_since,json=bankDownSince,proto3" json:"bank_down_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -273,6 +276,13 @@ func (x *RouteRefusal) GetTableRevision() int64 {
 		return x.TableRevision
 	}
 	return 0
+}
+
+func (x *RouteRefusal) GetBankDownSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BankDownSince
+	}
+	return nil
 }
 
 // DecisiveAttempt is the previous attempt that forbids another.
@@ -370,7 +380,7 @@ var File_sluice_v1_errors_proto protoreflect.FileDescriptor
 
 const file_sluice_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x16sluice/v1/errors.proto\x12\tsluice.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esluice/config/v1/payment.proto\x1a\x18sluice/v1/decision.proto\"\x8e\x02\n" +
+	"\x16sluice/v1/errors.proto\x12\tsluice.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esluice/config/v1/payment.proto\x1a\x18sluice/v1/decision.proto\"\xd2\x02\n" +
 	"\fRouteRefusal\x12.\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x16.sluice.v1.ErrorReasonR\x06reason\x124\n" +
 	"\n" +
@@ -379,7 +389,8 @@ const file_sluice_v1_errors_proto_rawDesc = "" +
 	"\vdefer_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"deferUntil\x124\n" +
 	"\aattempt\x18\x04 \x01(\v2\x1a.sluice.v1.DecisiveAttemptR\aattempt\x12%\n" +
-	"\x0etable_revision\x18\x05 \x01(\x03R\rtableRevision\"\xcc\x01\n" +
+	"\x0etable_revision\x18\x05 \x01(\x03R\rtableRevision\x12B\n" +
+	"\x0fbank_down_since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\rbankDownSince\"\xcc\x01\n" +
 	"\x0fDecisiveAttempt\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\tR\achannel\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1d\n" +
@@ -449,12 +460,13 @@ var file_sluice_v1_errors_proto_depIdxs = []int32{
 	3, // 1: sluice.v1.RouteRefusal.candidates:type_name -> sluice.v1.Candidate
 	4, // 2: sluice.v1.RouteRefusal.defer_until:type_name -> google.protobuf.Timestamp
 	2, // 3: sluice.v1.RouteRefusal.attempt:type_name -> sluice.v1.DecisiveAttempt
-	5, // 4: sluice.v1.DecisiveAttempt.outcome:type_name -> sluice.config.v1.Outcome
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	4, // 4: sluice.v1.RouteRefusal.bank_down_since:type_name -> google.protobuf.Timestamp
+	5, // 5: sluice.v1.DecisiveAttempt.outcome:type_name -> sluice.config.v1.Outcome
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_sluice_v1_errors_proto_init() }

@@ -39,6 +39,9 @@ const (
 	Availability_AVAILABILITY_DOWN Availability = 3
 	// No channel supports it.
 	Availability_AVAILABILITY_UNSUPPORTED Availability = 4
+	// Channels are usable, but the bank fails on every one that carries it: ask
+	// for another card.
+	Availability_AVAILABILITY_BANK_DOWN Availability = 5
 )
 
 // Enum value maps for Availability.
@@ -49,6 +52,7 @@ var (
 		2: "AVAILABILITY_DEGRADED",
 		3: "AVAILABILITY_DOWN",
 		4: "AVAILABILITY_UNSUPPORTED",
+		5: "AVAILABILITY_BANK_DOWN",
 	}
 	Availability_value = map[string]int32{
 		"AVAILABILITY_UNSPECIFIED": 0,
@@ -56,6 +60,7 @@ var (
 		"AVAILABILITY_DEGRADED":    2,
 		"AVAILABILITY_DOWN":        3,
 		"AVAILABILITY_UNSUPPORTED": 4,
+		"AVAILABILITY_BANK_DOWN":   5,
 	}
 )
 
@@ -244,7 +249,10 @@ type RouteResponse struct {
 	// 800,000 a caller that can should decide locally or ask less.
 	PressurePpm uint32 `protobuf:"varint,7,opt,name=pressure_ppm,json=pressurePpm,proto3" json:"pressure_ppm,omitempty"`
 	// Where the table came from.
-	Source        TableSource `protobuf:"varint,8,opt,name=source,proto3,enum=sluice.v1.TableSource" json:"source,omitempty"`
+	Source TableSource `protobuf:"varint,8,opt,name=source,proto3,enum=sluice.v1.TableSource" json:"source,omitempty"`
+	// Since when the payment's bank fails on every channel that carries it; absent
+	// = it does not. The channels stay open, but another card is worth asking for.
+	BankDownSince *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=bank_down_since,json=bankDownSince,proto3" json:"bank_down_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -333,6 +341,13 @@ func (x *RouteResponse) GetSource() TableSource {
 		return x.Source
 	}
 	return TableSource_TABLE_SOURCE_UNSPECIFIED
+}
+
+func (x *RouteResponse) GetBankDownSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BankDownSince
+	}
+	return nil
 }
 
 // ListPaymentOptionsRequest describes the payment in outline.
@@ -564,8 +579,11 @@ type PaymentOption struct {
 	ChannelsSupporting uint32 `protobuf:"varint,7,opt,name=channels_supporting,json=channelsSupporting,proto3" json:"channels_supporting,omitempty"`
 	// Number of channels usable now.
 	ChannelsUsable uint32 `protobuf:"varint,8,opt,name=channels_usable,json=channelsUsable,proto3" json:"channels_usable,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Since when the bank fails on every channel that carries it; absent = it does
+	// not.
+	BankDownSince *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=bank_down_since,json=bankDownSince,proto3" json:"bank_down_since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentOption) Reset() {
@@ -652,6 +670,13 @@ func (x *PaymentOption) GetChannelsUsable() uint32 {
 		return x.ChannelsUsable
 	}
 	return 0
+}
+
+func (x *PaymentOption) GetBankDownSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BankDownSince
+	}
+	return nil
 }
 
 // ReportResultRequest is one report.
@@ -2093,7 +2118,7 @@ const file_sluice_v1_routing_service_proto_rawDesc = "" +
 	"\apayment\x18\x01 \x01(\v2\x12.sluice.v1.PaymentB\x06\xbaH\x03\xc8\x01\x01R\apayment\x12@\n" +
 	"\battempts\x18\x02 \x03(\v2\x1a.sluice.v1.PreviousAttemptB\b\xbaH\x05\x92\x01\x02\x10@R\battempts\x12I\n" +
 	"\aexclude\x18\x03 \x03(\tB/\xbaH,\x92\x01)\x10@\"%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\aexclude\x12*\n" +
-	"\fmax_channels\x18\x04 \x01(\rB\a\xbaH\x04*\x02\x18@R\vmaxChannels\"\x9b\x03\n" +
+	"\fmax_channels\x18\x04 \x01(\rB\a\xbaH\x04*\x02\x18@R\vmaxChannels\"\xdf\x03\n" +
 	"\rRouteResponse\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x124\n" +
@@ -2104,7 +2129,8 @@ const file_sluice_v1_routing_service_proto_rawDesc = "" +
 	"\x0etable_revision\x18\x05 \x01(\x03R\rtableRevision\x126\n" +
 	"\ttable_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\btableAge\x12!\n" +
 	"\fpressure_ppm\x18\a \x01(\rR\vpressurePpm\x12.\n" +
-	"\x06source\x18\b \x01(\x0e2\x16.sluice.v1.TableSourceR\x06source\"\xcc\x05\n" +
+	"\x06source\x18\b \x01(\x0e2\x16.sluice.v1.TableSourceR\x06source\x12B\n" +
+	"\x0fbank_down_since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\rbankDownSince\"\xcc\x05\n" +
 	"\x19ListPaymentOptionsRequest\x12D\n" +
 	"\bmerchant\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\bmerchant\x12U\n" +
 	"\x11settlement_entity\x18\x02 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x10settlementEntity\x12U\n" +
@@ -2125,7 +2151,7 @@ const file_sluice_v1_routing_service_proto_rawDesc = "" +
 	"\ttable_age\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\btableAge\x12;\n" +
 	"\vvalid_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"validUntil\x12.\n" +
-	"\x06source\x18\x05 \x01(\x0e2\x16.sluice.v1.TableSourceR\x06source\"\xec\x02\n" +
+	"\x06source\x18\x05 \x01(\x0e2\x16.sluice.v1.TableSourceR\x06source\"\xb0\x03\n" +
 	"\rPaymentOption\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x12\n" +
 	"\x04bank\x18\x02 \x01(\tR\x04bank\x127\n" +
@@ -2134,7 +2160,8 @@ const file_sluice_v1_routing_service_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\x0e2\x15.sluice.v1.DropReasonR\x06reason\x120\n" +
 	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12/\n" +
 	"\x13channels_supporting\x18\a \x01(\rR\x12channelsSupporting\x12'\n" +
-	"\x0fchannels_usable\x18\b \x01(\rR\x0echannelsUsable\"m\n" +
+	"\x0fchannels_usable\x18\b \x01(\rR\x0echannelsUsable\x12B\n" +
+	"\x0fbank_down_since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\rbankDownSince\"m\n" +
 	"\x13ReportResultRequest\x121\n" +
 	"\x06report\x18\x01 \x01(\v2\x11.sluice.v1.ReportB\x06\xbaH\x03\xc8\x01\x01R\x06report\x12#\n" +
 	"\breporter\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\breporter\"V\n" +
@@ -2247,13 +2274,14 @@ const file_sluice_v1_routing_service_proto_rawDesc = "" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x129\n" +
 	"\n" +
-	"write_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\twriteTime*\x98\x01\n" +
+	"write_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\twriteTime*\xb4\x01\n" +
 	"\fAvailability\x12\x1c\n" +
 	"\x18AVAILABILITY_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16AVAILABILITY_AVAILABLE\x10\x01\x12\x19\n" +
 	"\x15AVAILABILITY_DEGRADED\x10\x02\x12\x15\n" +
 	"\x11AVAILABILITY_DOWN\x10\x03\x12\x1c\n" +
-	"\x18AVAILABILITY_UNSUPPORTED\x10\x04*\xa2\x01\n" +
+	"\x18AVAILABILITY_UNSUPPORTED\x10\x04\x12\x1a\n" +
+	"\x16AVAILABILITY_BANK_DOWN\x10\x05*\xa2\x01\n" +
 	"\vTableSource\x12\x1c\n" +
 	"\x18TABLE_SOURCE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TABLE_SOURCE_FRESH\x10\x01\x12\x16\n" +
@@ -2340,68 +2368,70 @@ var file_sluice_v1_routing_service_proto_depIdxs = []int32{
 	29, // 4: sluice.v1.RouteResponse.valid_until:type_name -> google.protobuf.Timestamp
 	30, // 5: sluice.v1.RouteResponse.table_age:type_name -> google.protobuf.Duration
 	1,  // 6: sluice.v1.RouteResponse.source:type_name -> sluice.v1.TableSource
-	31, // 7: sluice.v1.ListPaymentOptionsRequest.business_type:type_name -> sluice.config.v1.BusinessType
-	6,  // 8: sluice.v1.ListPaymentOptionsResponse.options:type_name -> sluice.v1.PaymentOption
-	30, // 9: sluice.v1.ListPaymentOptionsResponse.table_age:type_name -> google.protobuf.Duration
-	29, // 10: sluice.v1.ListPaymentOptionsResponse.valid_until:type_name -> google.protobuf.Timestamp
-	1,  // 11: sluice.v1.ListPaymentOptionsResponse.source:type_name -> sluice.v1.TableSource
-	32, // 12: sluice.v1.PaymentOption.card_type:type_name -> sluice.config.v1.CardType
-	0,  // 13: sluice.v1.PaymentOption.availability:type_name -> sluice.v1.Availability
-	33, // 14: sluice.v1.PaymentOption.reason:type_name -> sluice.v1.DropReason
-	29, // 15: sluice.v1.PaymentOption.until:type_name -> google.protobuf.Timestamp
-	34, // 16: sluice.v1.ReportResultRequest.report:type_name -> sluice.v1.Report
-	35, // 17: sluice.v1.ReportResultResponse.disposition:type_name -> sluice.v1.ReportDisposition
-	34, // 18: sluice.v1.ReportResultsRequest.reports:type_name -> sluice.v1.Report
-	36, // 19: sluice.v1.ReportResultsResponse.counts:type_name -> sluice.v1.ReportCounts
-	37, // 20: sluice.v1.ReportResultsResponse.rejections:type_name -> sluice.v1.ReportRejection
-	34, // 21: sluice.v1.StreamResultsRequest.reports:type_name -> sluice.v1.Report
-	13, // 22: sluice.v1.StreamResultsRequest.decisions:type_name -> sluice.v1.LocalDecisions
-	36, // 23: sluice.v1.StreamResultsResponse.counts:type_name -> sluice.v1.ReportCounts
-	37, // 24: sluice.v1.StreamResultsResponse.rejections:type_name -> sluice.v1.ReportRejection
-	17, // 25: sluice.v1.StreamResultsResponse.grants:type_name -> sluice.v1.ProbeGrant
-	14, // 26: sluice.v1.LocalDecisions.lanes:type_name -> sluice.v1.LaneDecisions
-	15, // 27: sluice.v1.LocalDecisions.gates:type_name -> sluice.v1.GateDecisions
-	16, // 28: sluice.v1.LocalDecisions.sent:type_name -> sluice.v1.SentDecisions
-	31, // 29: sluice.v1.LaneDecisions.business_type:type_name -> sluice.config.v1.BusinessType
-	32, // 30: sluice.v1.LaneDecisions.card_type:type_name -> sluice.config.v1.CardType
-	38, // 31: sluice.v1.GateDecisions.scope:type_name -> sluice.config.v1.Scope
-	38, // 32: sluice.v1.SentDecisions.item:type_name -> sluice.config.v1.Scope
-	39, // 33: sluice.v1.SentDecisions.kind:type_name -> sluice.v1.TrafficKind
-	38, // 34: sluice.v1.ProbeGrant.scope:type_name -> sluice.config.v1.Scope
-	2,  // 35: sluice.v1.ExplainRouteRequest.request:type_name -> sluice.v1.RouteRequest
-	2,  // 36: sluice.v1.ExplainRouteResponse.request:type_name -> sluice.v1.RouteRequest
-	3,  // 37: sluice.v1.ExplainRouteResponse.decision:type_name -> sluice.v1.RouteResponse
-	40, // 38: sluice.v1.ExplainRouteResponse.candidates:type_name -> sluice.v1.Candidate
-	41, // 39: sluice.v1.ExplainRouteResponse.admission:type_name -> sluice.v1.Admission
-	42, // 40: sluice.v1.GetSnapshotResponse.snapshot:type_name -> sluice.config.v1.Snapshot
-	42, // 41: sluice.v1.WatchSnapshotResponse.snapshot:type_name -> sluice.config.v1.Snapshot
-	24, // 42: sluice.v1.WatchSnapshotResponse.change:type_name -> sluice.v1.SnapshotChange
-	25, // 43: sluice.v1.WatchSnapshotResponse.renewal:type_name -> sluice.v1.SnapshotRenewal
-	29, // 44: sluice.v1.SnapshotChange.write_time:type_name -> google.protobuf.Timestamp
-	43, // 45: sluice.v1.SnapshotChange.states:type_name -> sluice.config.v1.ScopeState
-	44, // 46: sluice.v1.SnapshotChange.scores:type_name -> sluice.config.v1.Scores
-	29, // 47: sluice.v1.SnapshotRenewal.write_time:type_name -> google.protobuf.Timestamp
-	2,  // 48: sluice.v1.RoutingService.Route:input_type -> sluice.v1.RouteRequest
-	4,  // 49: sluice.v1.RoutingService.ListPaymentOptions:input_type -> sluice.v1.ListPaymentOptionsRequest
-	7,  // 50: sluice.v1.RoutingService.ReportResult:input_type -> sluice.v1.ReportResultRequest
-	9,  // 51: sluice.v1.RoutingService.ReportResults:input_type -> sluice.v1.ReportResultsRequest
-	11, // 52: sluice.v1.RoutingService.StreamResults:input_type -> sluice.v1.StreamResultsRequest
-	18, // 53: sluice.v1.RoutingService.ExplainRoute:input_type -> sluice.v1.ExplainRouteRequest
-	20, // 54: sluice.v1.RoutingService.GetSnapshot:input_type -> sluice.v1.GetSnapshotRequest
-	22, // 55: sluice.v1.RoutingService.WatchSnapshot:input_type -> sluice.v1.WatchSnapshotRequest
-	3,  // 56: sluice.v1.RoutingService.Route:output_type -> sluice.v1.RouteResponse
-	5,  // 57: sluice.v1.RoutingService.ListPaymentOptions:output_type -> sluice.v1.ListPaymentOptionsResponse
-	8,  // 58: sluice.v1.RoutingService.ReportResult:output_type -> sluice.v1.ReportResultResponse
-	10, // 59: sluice.v1.RoutingService.ReportResults:output_type -> sluice.v1.ReportResultsResponse
-	12, // 60: sluice.v1.RoutingService.StreamResults:output_type -> sluice.v1.StreamResultsResponse
-	19, // 61: sluice.v1.RoutingService.ExplainRoute:output_type -> sluice.v1.ExplainRouteResponse
-	21, // 62: sluice.v1.RoutingService.GetSnapshot:output_type -> sluice.v1.GetSnapshotResponse
-	23, // 63: sluice.v1.RoutingService.WatchSnapshot:output_type -> sluice.v1.WatchSnapshotResponse
-	56, // [56:64] is the sub-list for method output_type
-	48, // [48:56] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	29, // 7: sluice.v1.RouteResponse.bank_down_since:type_name -> google.protobuf.Timestamp
+	31, // 8: sluice.v1.ListPaymentOptionsRequest.business_type:type_name -> sluice.config.v1.BusinessType
+	6,  // 9: sluice.v1.ListPaymentOptionsResponse.options:type_name -> sluice.v1.PaymentOption
+	30, // 10: sluice.v1.ListPaymentOptionsResponse.table_age:type_name -> google.protobuf.Duration
+	29, // 11: sluice.v1.ListPaymentOptionsResponse.valid_until:type_name -> google.protobuf.Timestamp
+	1,  // 12: sluice.v1.ListPaymentOptionsResponse.source:type_name -> sluice.v1.TableSource
+	32, // 13: sluice.v1.PaymentOption.card_type:type_name -> sluice.config.v1.CardType
+	0,  // 14: sluice.v1.PaymentOption.availability:type_name -> sluice.v1.Availability
+	33, // 15: sluice.v1.PaymentOption.reason:type_name -> sluice.v1.DropReason
+	29, // 16: sluice.v1.PaymentOption.until:type_name -> google.protobuf.Timestamp
+	29, // 17: sluice.v1.PaymentOption.bank_down_since:type_name -> google.protobuf.Timestamp
+	34, // 18: sluice.v1.ReportResultRequest.report:type_name -> sluice.v1.Report
+	35, // 19: sluice.v1.ReportResultResponse.disposition:type_name -> sluice.v1.ReportDisposition
+	34, // 20: sluice.v1.ReportResultsRequest.reports:type_name -> sluice.v1.Report
+	36, // 21: sluice.v1.ReportResultsResponse.counts:type_name -> sluice.v1.ReportCounts
+	37, // 22: sluice.v1.ReportResultsResponse.rejections:type_name -> sluice.v1.ReportRejection
+	34, // 23: sluice.v1.StreamResultsRequest.reports:type_name -> sluice.v1.Report
+	13, // 24: sluice.v1.StreamResultsRequest.decisions:type_name -> sluice.v1.LocalDecisions
+	36, // 25: sluice.v1.StreamResultsResponse.counts:type_name -> sluice.v1.ReportCounts
+	37, // 26: sluice.v1.StreamResultsResponse.rejections:type_name -> sluice.v1.ReportRejection
+	17, // 27: sluice.v1.StreamResultsResponse.grants:type_name -> sluice.v1.ProbeGrant
+	14, // 28: sluice.v1.LocalDecisions.lanes:type_name -> sluice.v1.LaneDecisions
+	15, // 29: sluice.v1.LocalDecisions.gates:type_name -> sluice.v1.GateDecisions
+	16, // 30: sluice.v1.LocalDecisions.sent:type_name -> sluice.v1.SentDecisions
+	31, // 31: sluice.v1.LaneDecisions.business_type:type_name -> sluice.config.v1.BusinessType
+	32, // 32: sluice.v1.LaneDecisions.card_type:type_name -> sluice.config.v1.CardType
+	38, // 33: sluice.v1.GateDecisions.scope:type_name -> sluice.config.v1.Scope
+	38, // 34: sluice.v1.SentDecisions.item:type_name -> sluice.config.v1.Scope
+	39, // 35: sluice.v1.SentDecisions.kind:type_name -> sluice.v1.TrafficKind
+	38, // 36: sluice.v1.ProbeGrant.scope:type_name -> sluice.config.v1.Scope
+	2,  // 37: sluice.v1.ExplainRouteRequest.request:type_name -> sluice.v1.RouteRequest
+	2,  // 38: sluice.v1.ExplainRouteResponse.request:type_name -> sluice.v1.RouteRequest
+	3,  // 39: sluice.v1.ExplainRouteResponse.decision:type_name -> sluice.v1.RouteResponse
+	40, // 40: sluice.v1.ExplainRouteResponse.candidates:type_name -> sluice.v1.Candidate
+	41, // 41: sluice.v1.ExplainRouteResponse.admission:type_name -> sluice.v1.Admission
+	42, // 42: sluice.v1.GetSnapshotResponse.snapshot:type_name -> sluice.config.v1.Snapshot
+	42, // 43: sluice.v1.WatchSnapshotResponse.snapshot:type_name -> sluice.config.v1.Snapshot
+	24, // 44: sluice.v1.WatchSnapshotResponse.change:type_name -> sluice.v1.SnapshotChange
+	25, // 45: sluice.v1.WatchSnapshotResponse.renewal:type_name -> sluice.v1.SnapshotRenewal
+	29, // 46: sluice.v1.SnapshotChange.write_time:type_name -> google.protobuf.Timestamp
+	43, // 47: sluice.v1.SnapshotChange.states:type_name -> sluice.config.v1.ScopeState
+	44, // 48: sluice.v1.SnapshotChange.scores:type_name -> sluice.config.v1.Scores
+	29, // 49: sluice.v1.SnapshotRenewal.write_time:type_name -> google.protobuf.Timestamp
+	2,  // 50: sluice.v1.RoutingService.Route:input_type -> sluice.v1.RouteRequest
+	4,  // 51: sluice.v1.RoutingService.ListPaymentOptions:input_type -> sluice.v1.ListPaymentOptionsRequest
+	7,  // 52: sluice.v1.RoutingService.ReportResult:input_type -> sluice.v1.ReportResultRequest
+	9,  // 53: sluice.v1.RoutingService.ReportResults:input_type -> sluice.v1.ReportResultsRequest
+	11, // 54: sluice.v1.RoutingService.StreamResults:input_type -> sluice.v1.StreamResultsRequest
+	18, // 55: sluice.v1.RoutingService.ExplainRoute:input_type -> sluice.v1.ExplainRouteRequest
+	20, // 56: sluice.v1.RoutingService.GetSnapshot:input_type -> sluice.v1.GetSnapshotRequest
+	22, // 57: sluice.v1.RoutingService.WatchSnapshot:input_type -> sluice.v1.WatchSnapshotRequest
+	3,  // 58: sluice.v1.RoutingService.Route:output_type -> sluice.v1.RouteResponse
+	5,  // 59: sluice.v1.RoutingService.ListPaymentOptions:output_type -> sluice.v1.ListPaymentOptionsResponse
+	8,  // 60: sluice.v1.RoutingService.ReportResult:output_type -> sluice.v1.ReportResultResponse
+	10, // 61: sluice.v1.RoutingService.ReportResults:output_type -> sluice.v1.ReportResultsResponse
+	12, // 62: sluice.v1.RoutingService.StreamResults:output_type -> sluice.v1.StreamResultsResponse
+	19, // 63: sluice.v1.RoutingService.ExplainRoute:output_type -> sluice.v1.ExplainRouteResponse
+	21, // 64: sluice.v1.RoutingService.GetSnapshot:output_type -> sluice.v1.GetSnapshotResponse
+	23, // 65: sluice.v1.RoutingService.WatchSnapshot:output_type -> sluice.v1.WatchSnapshotResponse
+	58, // [58:66] is the sub-list for method output_type
+	50, // [50:58] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_sluice_v1_routing_service_proto_init() }

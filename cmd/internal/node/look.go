@@ -89,8 +89,24 @@ func (n *Node) swap(view *monitor.View, now time.Time) error {
 	}
 	table := n.plan.Table(routing.Revision{Epoch: view.Head.Epoch, Revision: view.Revision}, states, nil)
 	n.router.Swap(table)
-	n.sight.Store(&server.Sight{View: view, Catalog: n.catalog, Fleet: n.fleet(now), Table: table, Confirmed: n.control.Confirmed()})
+	next := &server.Sight{View: view, Catalog: n.catalog, Fleet: n.fleet(now), Table: table, Confirmed: n.control.Confirmed()}
+	if old := n.sight.Load(); old != nil {
+		next.BanksDown = old.BanksDown
+	}
+	n.sight.Store(next)
 	return nil
+}
+
+// banks puts the banks that are down into the sight, where they have changed: replies tell them.
+func (n *Node) banks(now time.Time) {
+	old := n.sight.Load()
+	down := n.pipeline.BanksDown(now.Unix())
+	if slices.Equal(down, old.BanksDown.List()) {
+		return
+	}
+	next := *old
+	next.BanksDown = server.NewBanksDown(down)
+	n.sight.Store(&next)
 }
 
 // fleet is the world as the guards see it now: the plan's lanes with demand, load, states and recent cuts.

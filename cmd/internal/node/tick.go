@@ -35,6 +35,7 @@ func (n *Node) Tick(ctx context.Context, now time.Time) error {
 	result, submitErr := n.control.Submit(ctx, inputs, fleet, now)
 	n.warn(&result)
 	errs = append(errs, err, submitErr, n.look(ctx, now))
+	n.banks(now)
 	n.checkpoint(ctx, now)
 	return errors.Join(errs...)
 }
