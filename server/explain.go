@@ -60,7 +60,7 @@ func (r *routingService) explainNow(m *sluicev1.RouteRequest) (*sluicev1.Explain
 		Epoch: e.Revision.Epoch, TableRevision: e.Revision.Revision, Route: e.Route, Kept: keptNow,
 	}
 	if err := routing.Finish(&ranking, e.Admission, &w.decision); err != nil {
-		reply.RefusalReason = refusalWord(err, r.s.bankDownSince(w.request.Instrument.Bank))
+		reply.RefusalReason = refusalWord(err, &w.decision, r.s.bankDownSince(w.request.Instrument.Bank))
 		return reply, nil
 	}
 	reply.Decision = r.reply(w, second)
@@ -68,9 +68,9 @@ func (r *routingService) explainNow(m *sluicev1.RouteRequest) (*sluicev1.Explain
 }
 
 // refusalWord is the reason of ErrorReason for a decision's error, given since when the payment's bank is down.
-func refusalWord(err error, bankDown *timestamppb.Timestamp) string {
+func refusalWord(err error, d *routing.Decision, bankDown *timestamppb.Timestamp) string {
 	if refused, ok := errors.AsType[*routing.Refusal](err); ok {
-		return word(refusalFault(blamed(refused.Reason, bankDown)).reason)
+		return word(refusalFault(blamed(refused.Reason, d, bankDown)).reason)
 	}
 	if f := asFault(err); f != nil {
 		return word(f.reason)

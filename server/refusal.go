@@ -25,7 +25,7 @@ func (r *routingService) refusal(w *scratch, second int64, err error) error {
 		return err
 	}
 	detail.BankDownSince = r.s.bankDownSince(w.request.Instrument.Bank)
-	reason := blamed(refused.Reason, detail.GetBankDownSince())
+	reason := blamed(refused.Reason, &w.decision, detail.GetBankDownSince())
 	if int(reason) < numRefusals && reason != routing.RefusalNone {
 		r.s.metrics.refusals[reason].Inc()
 	}

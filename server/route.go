@@ -151,10 +151,8 @@ func kindOf(k statemachine.LaneKind) sluicev1.TrafficKind { return sluicev1.Traf
 // healthOf says how well the payment's instrument is doing, as far as the decision looked: degraded when a state took a channel
 // away or lowered its part.
 func healthOf(d *routing.Decision) sluicev1.Availability {
-	for i := range d.Dropped {
-		if d.Dropped[i].Drop >= routing.DropDisabled {
-			return sluicev1.Availability_AVAILABILITY_DEGRADED
-		}
+	if anyClosed(d) {
+		return sluicev1.Availability_AVAILABILITY_DEGRADED
 	}
 	for i := range d.Candidates {
 		if d.Candidates[i].Kind != statemachine.KindNormal {
@@ -162,6 +160,16 @@ func healthOf(d *routing.Decision) sluicev1.Availability {
 		}
 	}
 	return sluicev1.Availability_AVAILABILITY_AVAILABLE
+}
+
+// anyClosed reports whether a state took a channel away, or lowered its part so that this payment did not get it.
+func anyClosed(d *routing.Decision) bool {
+	for i := range d.Dropped {
+		if d.Dropped[i].Drop >= routing.DropDisabled {
+			return true
+		}
+	}
+	return false
 }
 
 // age returns the age of the table in seconds by the coarse clock, and what that makes of it.

@@ -18,6 +18,9 @@ func (v view) decisionText(r *sluicev1.ExplainRouteResponse) string {
 	}
 	b.WriteString(wrap(decisionHead(r), 0, v.width))
 	b.WriteString(wrap(v.decisionSource(r), 0, v.width))
+	if since := r.GetDecision().GetBankDownSince(); since != nil {
+		b.WriteString(wrap(fmt.Sprintf("Its bank fails on every channel that carries it, since %s: nothing is cut for it, the payer needs another card.", v.clock(since.AsTime())), 0, v.width))
+	}
 	if tries := r.GetRequest().GetAttempts(); len(tries) > 0 {
 		var made []string
 		for _, t := range tries {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -54,6 +55,18 @@ func decision() *sluicev1.ExplainRouteResponse {
 			{Channel: "nucc", DropReason: sluicev1.DropReason_DROP_REASON_ALREADY_TRIED, Explanation: "tried first"},
 		},
 		Second: at(3, 5, 0).GetSeconds(), TableRevision: 88214, Route: "collect-quickpay", Recomputed: true,
+	}
+}
+
+func TestWhyTextTellsThatTheBankIsDown(t *testing.T) {
+	down := decision()
+	const told = "Its bank fails on every channel that carries it, since"
+	if text := testView(200).decisionText(down); strings.Contains(text, told) {
+		t.Errorf("the bank is well:\n%s", text)
+	}
+	down.Decision.BankDownSince = at(3, 4, 0)
+	if text := testView(200).decisionText(down); !strings.Contains(text, told+" 03:04:00:") {
+		t.Errorf("the bank is down:\n%s", text)
 	}
 }
 
