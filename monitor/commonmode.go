@@ -12,6 +12,7 @@ const (
 	commonRecheck  = 5   // seconds between examinations while cuts are withheld
 	commonDoubt    = 10  // seconds for which calm channels are not yet taken for a proof that our side works
 	commonPropose  = 60  // seconds after which people are told what to cut, domain by domain
+	commonConfirm  = 1   // seconds that an alarm without coded replies must last
 	commonRate     = 0.6 // uncoded failure rate of a channel that our own fault reached
 	commonSpan     = 30  // seconds over which it must show
 	commonLookBack = 10  // seconds of failures before the detection that are forgotten with it
@@ -104,6 +105,9 @@ func (m *CommonMode) Observe(views []*view, f *statemachine.Fleet, second int64)
 func (m *CommonMode) examine(v *statemachine.Verdict, seen *History, f *statemachine.Fleet, second int64) (found, wait bool) {
 	if v.Kind != statemachine.Failing && v.Kind != statemachine.MildlyFailing || codedAlone(v.Evidence) {
 		return false, false
+	}
+	if s := seen.items[v.Scope]; s != nil && s.track.crossed != 0 && second-s.track.crossed < commonConfirm {
+		return false, true // a fault of ours may reach the others in this very second
 	}
 	for _, c := range channelsOf(v.Scope, f) {
 		others := unrelated(c, seen, f)

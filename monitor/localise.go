@@ -57,7 +57,9 @@ func Localise(verdicts []statemachine.Verdict, seen *History, f *statemachine.Fl
 }
 
 // unsupported reports whether a part was chosen that its own evidence does not even make suspect: nobody may act on it.
-func unsupported(e *statemachine.Evidence) bool { return isPart(e) && (e.Statistic < e.Threshold || e.Bad < e.MinCount) }
+func unsupported(e *statemachine.Evidence) bool {
+	return isPart(e) && (e.Statistic < e.Threshold || e.Bad < e.MinCount)
+}
 
 // suspect is a failing item of one channel with what it carried over the common window.
 type suspect struct {

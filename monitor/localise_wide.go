@@ -306,6 +306,7 @@ func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, 
 		case failing[s]:
 		case closedLately(s, f):
 			sick[s.Channel] = true
+		case e.Detector == SequentialDetector && seen.failsBeside(s, from, f):
 		default:
 			others = append(others, s)
 		}
@@ -370,6 +371,22 @@ func (h *History) calmElsewhere(verdicts []statemachine.Verdict, carriers []stat
 	})
 	l := h.pool(others, h.now-bankWait, verdicts[0].Evidence.Rate, allResults)
 	return l.ratio <= poolCalm && !l.joined()
+}
+
+// failsBeside reports whether a channel is closed, or fails for others than an item's payers as well: then what the item shows
+// says nothing about the bank.
+func (h *History) failsBeside(item statemachine.Scope, from int64, f *statemachine.Fleet) bool {
+	if !isOpen(item.Channel, f) {
+		return true
+	}
+	channel := h.items[statemachine.ChannelScope(item.Channel)]
+	if channel == nil {
+		return false
+	}
+	all, own := h.Over(channel.item, from, h.now), h.Over(item, from, h.now)
+	n, bad := all.Weighted()
+	ownN, ownBad := own.Weighted()
+	return logRatio(max(0, n-ownN), max(0, bad-ownBad), bankRate, channel.track.normal) >= poolJoined
 }
 
 // bankWait is the longest wait for evidence of a bank on other channels, seconds.

@@ -129,7 +129,7 @@ func (p *Pipeline) judged(f *statemachine.Fleet) []ScopeEvidence {
 }
 
 // banksQuiet is how many seconds a bank must not fail everywhere before it is reported again.
-const banksQuiet = 60
+const banksQuiet = 15
 
 // banks reports banks that are down everywhere, once while they stay so. In common mode nothing is said about banks.
 func (p *Pipeline) banks(out *Findings, down []BankDown, sum *SecondCounts, f *statemachine.Fleet) {
