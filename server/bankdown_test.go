@@ -55,7 +55,7 @@ func TestRouteTellsThatTheBankIsDown(t *testing.T) {
 	}
 	s.findDown(monitor.DownBank{Bank: "CMB", Since: since})
 	after := route()
-	if after.GetInstrumentHealth() != sluicev1.Availability_AVAILABILITY_AVAILABLE || after.BankDownSince != nil {
+	if after.GetInstrumentHealth() != sluicev1.Availability_AVAILABILITY_AVAILABLE || after.GetBankDownSince() != nil {
 		t.Errorf("another bank is down, told as %v since %v", after.GetInstrumentHealth(), after.GetBankDownSince())
 	}
 }
@@ -77,7 +77,7 @@ func TestRefusalBlamesTheBankThatIsDown(t *testing.T) {
 		_, err = s.routing().Route(as(t, Cashier), payment("p1"))
 		return detailOf[*sluicev1.RouteRefusal](t, err)
 	}
-	if d := refused("NO_USABLE_CHANNEL"); d.BankDownSince != nil {
+	if d := refused("NO_USABLE_CHANNEL"); d.GetBankDownSince() != nil {
 		t.Errorf("the bank is well: %v", d)
 	}
 	s.findDown(monitor.DownBank{Bank: "ICBC", Since: s.Second() - 7})

@@ -128,7 +128,7 @@ func (r *routingService) reply(w *scratch, second int64) *sluicev1.RouteResponse
 	b.until.Seconds, b.until.Nanos = d.ValidUntil/1000, int32(d.ValidUntil%1000)*int32(time.Millisecond)
 	m.ValidUntil = &b.until
 	m.InstrumentHealth = healthOf(d)
-	if m.BankDownSince = r.s.bankDownSince(w.request.Instrument.Bank); m.BankDownSince != nil {
+	if m.BankDownSince = r.s.bankDownSince(w.request.Instrument.Bank); m.GetBankDownSince() != nil {
 		m.InstrumentHealth = sluicev1.Availability_AVAILABILITY_BANK_DOWN
 	}
 	m.TableRevision = d.Revision.Revision

@@ -14,7 +14,9 @@ import (
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/server"
+	"github.com/sluice-pay/sluice/statemachine"
 )
 
 // cashier serves the node's edge and returns a client of it. The edge has the node's clock.
@@ -140,6 +142,15 @@ func TestCashiersAreToldOfABankThatIsDown(t *testing.T) {
 	if health, _ := b.told(c, "CMB"); health != well {
 		t.Errorf("the other bank is told as %v", health)
 	}
+	if _, err := b.node.Order(t.Context(), monitor.OrderRequest{
+		Scopes: []statemachine.Scope{statemachine.ChannelScope("second")},
+		Order:  statemachine.Order{Action: statemachine.ActionHold, Author: "li", Reason: "migration"},
+	}, b.now); err != nil {
+		t.Fatal(err)
+	}
+	if health, since := b.told(c, "ICBC"); health != down || since != first {
+		t.Errorf("with a new table it is told as %v since %d, want as before, since %d", health, since, first)
+	}
 	healed := b.now.Unix()
 	b.payments(300, "00", func() bool { health, _ := b.told(c, "ICBC"); return health == well })
 	if took := b.now.Unix() - healed; took >= 180 {
@@ -149,7 +160,7 @@ func TestCashiersAreToldOfABankThatIsDown(t *testing.T) {
 		t.Errorf("alerts %v", b.alerts)
 	}
 	for _, e := range b.entries {
-		if len(e.Moves) > 0 {
+		if len(e.Moves) > 0 && e.Author != "li" {
 			t.Errorf("a change of state: %+v", e.Moves)
 		}
 	}
