@@ -11,7 +11,10 @@ type DownBank struct {
 	Since int64 // second in which its failures began, Unix
 }
 
-// outages are the banks that are down, as cashiers are told: each by itself, until for banksQuiet seconds it was not found
+// outageHold is how many seconds without a failure cashiers are still told that a bank is down: a quiet one has few.
+const outageHold = 60
+
+// outages are the banks that are down, as cashiers are told: each by itself, until for outageHold seconds it was not found
 // down, or nothing failed. A suspicion may stand for as long as there are no results; cashiers that therefore do not offer the
 // bank would never bring any. The zero value knows none.
 type outages struct {
@@ -59,7 +62,7 @@ func fails(sum *SecondCounts, bank string) bool {
 }
 
 func (o *outages) forget(second int64) {
-	o.banks = slices.DeleteFunc(o.banks, func(b outage) bool { return second-b.last >= banksQuiet })
+	o.banks = slices.DeleteFunc(o.banks, func(b outage) bool { return second-b.last >= outageHold })
 }
 
 // BanksDown returns the banks that fail wherever they are carried, sorted by name, nil if there are none. second is the

@@ -90,10 +90,10 @@ func TestBanksDownEndWithoutASignal(t *testing.T) {
 		p := NewPipeline()
 		play(p, f, t0, 60, outageFlows(false)...)
 		play(p, f, t0+60, 20, outageFlows(true)...)
-		if got := p.BanksDown(t0 + 79 + banksQuiet - 1); len(got) != 1 {
+		if got := p.BanksDown(t0 + 79 + outageHold - 1); len(got) != 1 {
 			t.Errorf("within a minute of the last sealed second: %v", got)
 		}
-		if got := p.BanksDown(t0 + 79 + banksQuiet); got != nil {
+		if got := p.BanksDown(t0 + 79 + outageHold); got != nil {
 			t.Errorf("a minute after the last sealed second: %v", got)
 		}
 	})
