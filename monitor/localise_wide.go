@@ -317,15 +317,20 @@ func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, 
 		down = l.joined() || len(sick) >= 2 && !calm
 		return down, !down && !calm && seen.younger(verdicts[0].Scope, others, bankWait)
 	}
+	return sickEverywhere(sick, others, from, to, coded, seen, f), false
+}
+
+// sickEverywhere is the windows' answer: at least two channels fail, and none of the others is calm.
+func sickEverywhere(sick map[string]bool, others []statemachine.Scope, from, to int64, coded bool, seen *History, f *statemachine.Fleet) bool {
 	for _, s := range others {
 		switch {
 		case sickens(s, to, coded, seen, f):
 			sick[s.Channel] = true
 		case calm(s, from, to, seen, f):
-			return false, false
+			return false
 		}
 	}
-	return len(sick) >= 2, false
+	return len(sick) >= 2
 }
 
 // banksOf suspects, where a channel fails, the instruments of those banks that fail over all channels together: on one channel

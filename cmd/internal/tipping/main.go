@@ -163,6 +163,7 @@ channels:
 ` + channel("first") + channel("second") + fmt.Sprintf(`routes:
   - {id: r, business_type: COLLECT, method: QUICKPAY, members: [{channel: first, priority: 0}, {channel: second, priority: 1}]}
 default_policy:
+  detector: WINDOWS
   windows: {window: 10s, failure_rate: 0.5, min_samples: %d, mild_rate: 0, count_ratio: {ratio: 1}}
   recovery: {cool_down: 10m, cool_down_max: 10m}
   guards: {min_weight_share: 0.1}
