@@ -73,7 +73,11 @@ deb: $(NFPM) ## Build the Debian package of this machine's architecture into bin
 .PHONY: test
 test: ## Run all tests, with the race detector where a C compiler is found
 	@env=$$(cmd/tools/setup.sh); eval "$$env"
-	$(GO) test $$SLUICE_RACE $(TEST_FLAGS) $(PKG)
+	all=$$($(GO) list $(PKG))
+	virtual=$$(echo "$$all" | grep -E '/cmd/internal/(simulate|campaign|backtest)$$' || true) # one goroutine in virtual time
+	raced=$$(echo "$$all" | grep -vE '/cmd/internal/(simulate|campaign|backtest)$$' || true)
+	if [ -n "$$raced" ]; then $(GO) test $$SLUICE_RACE $(TEST_FLAGS) $$raced; fi
+	if [ -n "$$virtual" ]; then $(GO) test $(TEST_FLAGS) $$virtual; fi
 	for module in $(MODULES); do
 	  echo "module $$module"
 	  $(GO) -C $$module test $$SLUICE_RACE $(TEST_FLAGS) ./...
