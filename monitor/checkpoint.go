@@ -11,10 +11,21 @@ import (
 )
 
 // checkpointVersion is the second byte of a checkpoint. It changes with the layout.
-const checkpointVersion = 2
+const checkpointVersion = 3
+
+// newCheckpoint begins a checkpoint, or a part of one.
+func newCheckpoint() packer { return packer{[]byte{packVersion, checkpointVersion}} }
+
+// checkpoint takes what newCheckpoint began with.
+func (u *unpacker) checkpoint() {
+	u.version()
+	if v := u.byte(); v != checkpointVersion {
+		u.fail(fmt.Sprintf("checkpoint layout %d, want %d", v, checkpointVersion))
+	}
+}
 
 func (h *History) pack() []byte {
-	p := packer{[]byte{packVersion, checkpointVersion}}
+	p := newCheckpoint()
 	p.int(h.now)
 	p.uint(uint64(len(h.reporters)))
 	for _, s := range h.reporters {
@@ -48,10 +59,7 @@ func (h *History) pack() []byte {
 
 func parseHistory(b []byte, x *expectation) (*History, error) {
 	u, h := &unpacker{b: b}, newHistory(x)
-	u.version()
-	if v := u.byte(); v != checkpointVersion {
-		u.fail(fmt.Sprintf("checkpoint layout %d, want %d", v, checkpointVersion))
-	}
+	u.checkpoint()
 	h.now = u.int()
 	h.reporters = unpackList(u, 9, func() seenReporters { return seenReporters{u.int(), u.word()} })
 	type marked struct {
@@ -103,7 +111,7 @@ func (t *track) numbers() []*float64 {
 }
 
 func (t *track) times() []*int64 {
-	all := []*int64{&t.base.hourEnds, &t.last, &t.crossed, &t.ended}
+	all := []*int64{&t.base.hourEnds, &t.crossed, &t.ended}
 	for i := range designs {
 		all = append(all, &t.since[i])
 	}

@@ -156,7 +156,7 @@ func justClosed(channel string, f *statemachine.Fleet, second int64) bool {
 		if r.Scope.Kind != statemachine.ScopeChannel || r.Scope.Channel == channel || second-int64(r.At)/1000 > commonDoubt {
 			return false
 		}
-		return !slices.ContainsFunc(f.Channels[r.Scope.Channel].Domains, func(d string) bool { return slices.Contains(f.Channels[channel].Domains, d) })
+		return !related(r.Scope.Channel, channel, f)
 	})
 }
 
@@ -263,8 +263,7 @@ func sickIn(seen *History, f *statemachine.Fleet) []string {
 }
 
 func sick(item statemachine.Scope, seen *History) bool {
-	l := seen.pool([]statemachine.Scope{item}, seen.now-commonSpan, commonRate, uncoded)
-	return l.bad >= 2 && l.suffix >= poolJoined
+	return seen.pool([]statemachine.Scope{item}, seen.now-commonSpan, commonRate, uncoded).lately()
 }
 
 // isOpen reports whether a channel's results speak of today: one that is closed, or lies in a failure domain that is, shows a
@@ -297,17 +296,16 @@ func (m *CommonMode) believes(second int64) bool {
 func unrelated(channel string, seen *History, f *statemachine.Fleet) []statemachine.Scope {
 	var others []statemachine.Scope
 	for _, item := range seen.Items() {
-		if item.Kind != statemachine.ScopeChannel || item.Channel == channel || !isOpen(item.Channel, f) {
-			continue
-		}
-		shares := slices.ContainsFunc(f.Channels[item.Channel].Domains, func(d string) bool {
-			return slices.Contains(f.Channels[channel].Domains, d)
-		})
-		if !shares {
+		if item.Kind == statemachine.ScopeChannel && item.Channel != channel && isOpen(item.Channel, f) && !related(item.Channel, channel, f) {
 			others = append(others, item)
 		}
 	}
 	return others
+}
+
+// related reports whether two channels share a failure domain.
+func related(a, b string, f *statemachine.Fleet) bool {
+	return slices.ContainsFunc(f.Channels[a].Domains, func(d string) bool { return slices.Contains(f.Channels[b].Domains, d) })
 }
 
 // calmMajority reports whether at least half of the others with results in the last half minute show that they are well. One
@@ -320,7 +318,7 @@ func calmMajority(others []statemachine.Scope, seen *History, rate float64) bool
 			continue
 		}
 		live++
-		if l.ratio <= poolCalm && !l.joined() {
+		if l.calm() {
 			calm++
 		}
 	}

@@ -56,8 +56,7 @@ func hanging(e *statemachine.Evidence) {
 	if e.Rule == RuleFailing || e.Rule == RuleMild {
 		e.Rule = RuleHanging
 	}
-	e.CodedBad, e.Reporters, e.Outcomes, e.Reasons = 0, 0, [statemachine.NumOutcomes]uint64{}, nil
-	e.Explanation = explain(*e)
+	e.Outcomes = [statemachine.NumOutcomes]uint64{} // silence has none
 }
 
 // views are the streams with the verdicts of the newest second.
@@ -78,7 +77,7 @@ func (d *Detectors) Judge(st statemachine.State, ev statemachine.StepEvidence, p
 
 // Checkpoint returns the learned baselines and what is suspected, of results and of silence, packed.
 func (d *Detectors) Checkpoint() []byte {
-	p := packer{[]byte{packVersion, checkpointVersion}}
+	p := newCheckpoint()
 	for _, v := range d.views() {
 		p.string(string(v.history.pack()))
 	}
@@ -97,10 +96,7 @@ func (d *Detectors) Checkpoint() []byte {
 // error, which wraps ErrPacked, nothing changes.
 func (d *Detectors) Restore(b []byte) error {
 	u, sent := &unpacker{b: b}, NewSilence()
-	u.version()
-	if v := u.byte(); v != checkpointVersion {
-		u.fail(fmt.Sprintf("checkpoint layout %d, want %d", v, checkpointVersion))
-	}
+	u.checkpoint()
 	var histories [2]*History
 	for i, v := range d.views() {
 		h, err := parseHistory([]byte(u.string()), v.history.expects)

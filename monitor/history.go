@@ -271,11 +271,14 @@ func (h *History) Items() []statemachine.Scope {
 
 // Over adds up an item's evidence of the seconds from to to, both included.
 func (h *History) Over(item statemachine.Scope, from, to int64) Tally {
-	var t Tally
-	s := h.items[item]
-	if s == nil {
-		return t
+	if s := h.items[item]; s != nil {
+		return s.sum(from, to)
 	}
+	return Tally{}
+}
+
+// sum adds up the seconds from from to to, both included.
+func (s *series) sum(from, to int64) (t Tally) {
 	for i := s.first(from); i < len(s.points) && s.points[i].second <= to; i++ {
 		t.Add(&s.points[i].tally)
 	}

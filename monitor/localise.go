@@ -21,7 +21,8 @@ type Localised struct {
 // fewest results wins. Channels of one failure domain that fail together become one verdict about the domain; a bank that
 // fails on every channel that carries it is reported, not cut. Verdicts that something recovered are passed on.
 //
-// Items that are only suspected may be chosen where they explain what fails, but need no explanation themselves. While it is not clear which set explains the failures of a channel, nothing is said about it. down are the banks that were down
+// Items that are only suspected may be chosen where they explain what fails, but need no explanation themselves. While it is
+// not clear which set explains the failures of a channel, nothing is said about it. down are the banks that were down
 // everywhere until now.
 func Localise(verdicts []statemachine.Verdict, seen *History, f *statemachine.Fleet, down []string) Localised {
 	var out Localised
@@ -73,7 +74,7 @@ type suspect struct {
 func smallest(verdicts, parts []statemachine.Verdict, down []string, seen *History, f *statemachine.Fleet) []statemachine.Verdict {
 	sets := unions(verdicts, parts, seen)
 	if known := ofBanks(down, verdicts, parts); len(known) > 0 && explainsAll(known, verdicts, unclear, seen, f) {
-		return verdictsOf(known, verdicts, parts)
+		return verdictsOf(known, verdicts, parts, seen)
 	}
 	surely, likely := cheapest(sets, verdicts, explainedBy, seen, f), cheapest(sets, verdicts, unclear, seen, f)
 	best := surely
@@ -85,17 +86,19 @@ func smallest(verdicts, parts []statemachine.Verdict, down []string, seen *Histo
 			best = likely
 		}
 	}
-	return verdictsOf(needed(best, verdicts, seen, f), verdicts, parts) // the union of all kinds explains everything, so it is never empty
+	return verdictsOf(needed(best, verdicts, seen, f), verdicts, parts, seen) // the union of all kinds explains everything, so it is never empty
 }
 
-// verdictsOf are the verdicts of a chosen set, with all that were considered.
-func verdictsOf(set []suspect, verdicts, parts []statemachine.Verdict) []statemachine.Verdict {
+// verdictsOf are the verdicts of a chosen set, with all that were considered, causes and a sentence.
+func verdictsOf(set []suspect, verdicts, parts []statemachine.Verdict, seen *History) []statemachine.Verdict {
 	chosen := make([]statemachine.Verdict, 0, len(set))
 	looked := considered(append(slices.Clone(verdicts), parts...), set)
 	for _, s := range set {
 		v := s.v
 		v.Part = false
-		v.Evidence.Considered = looked
+		e := &v.Evidence
+		e.Considered, e.Reasons = looked, seen.Reasons(e.Scope, e.From, e.To)
+		e.Explanation = explain(*e)
 		chosen = append(chosen, v)
 	}
 	return chosen
@@ -136,14 +139,14 @@ func unions(verdicts, parts []statemachine.Verdict, seen *History) [][]suspect {
 	var sets [][]suspect
 	mixed := verdicts[0].Evidence.Detector != SequentialDetector
 	for mask := 1; mask < 1<<len(kinds); mask++ {
+		if !mixed && bits.OnesCount(uint(mask)) > 1 && mask != 1<<len(kinds)-1 {
+			continue // one fault has one kind; a second one shows when the first is dealt with
+		}
 		var set []suspect
 		for i, kind := range kinds {
 			if mask&(1<<i) != 0 {
 				set = append(set, byKind[kind]...)
 			}
-		}
-		if !mixed && bits.OnesCount(uint(mask)) > 1 && mask != 1<<len(kinds)-1 {
-			continue // one fault has one kind; a second one shows when the first is dealt with
 		}
 		sets = append(sets, set)
 	}
@@ -161,7 +164,7 @@ func cheapest(sets [][]suspect, verdicts []statemachine.Verdict, least clarity, 
 	return best
 }
 
-// needed leaves out the parts that nothing needs for its explanation, those that carry most first.
+// needed leaves out the parts that nothing needs for its explanation, those with the least evidence first.
 func needed(set []suspect, verdicts []statemachine.Verdict, seen *History, f *statemachine.Fleet) []suspect {
 	order := slices.SortedStableFunc(slices.Values(set), func(a, b suspect) int { return cmp.Compare(a.v.Evidence.Statistic, b.v.Evidence.Statistic) })
 	for _, s := range order {
@@ -240,12 +243,9 @@ func explains(set []suspect, v statemachine.Verdict, seen *History, f *statemach
 	from, to := v.Evidence.From, v.Evidence.To
 	whole := seen.Over(v.Scope, from, to)
 	answered, bad := whole.Weighted()
-	without, badWithout, parts, rate := answered, bad, 0, 0.0
-	elsewhere := failuresOutside(set, v.Scope.Channel, from, to, seen)
+	without, badWithout, parts, rate, crossing := answered, bad, 0, 0.0, false
 	policy := f.Policy(v.Scope.Channel)
 	sequential := policy.Detector == statemachine.DetectorSequential
-	all := seen.Over(statemachine.ChannelScope(v.Scope.Channel), from, to)
-	part, crossing := answered/max(1, float64(all.Answered())), false
 	for _, s := range set {
 		if inside(v.Scope, s.v.Scope, f) {
 			return explainedBy
@@ -261,24 +261,21 @@ func explains(set []suspect, v statemachine.Verdict, seen *History, f *statemach
 			parts++
 		case sequential:
 			crossing = true
-			n, b = n*part, b*part
 		default:
-			b = min(b, max(0, bad-elsewhere))
+			b = min(b, max(0, bad-failuresOutside(set, v.Scope.Channel, from, to, seen)))
 			n = b
 		}
 		without, badWithout = without-n, badWithout-b
 	}
 	without, badWithout = max(0, without), max(0, badWithout)
-	if sequential && crossing {
-		return seen.restOfChannel(set, v, part, rate)
-	}
-	if sequential {
+	switch {
+	case crossing:
+		return seen.restOfChannel(set, v, answered, rate)
+	case sequential:
 		return seen.rest(v.Evidence.Baseline, v.Evidence.Rate, without, badWithout, rate)
-	}
-	if parts > 1 && wilsonUpper(badWithout, without) >= v.Evidence.Rate {
+	case parts > 1 && wilsonUpper(badWithout, without) >= v.Evidence.Rate:
 		return unexplained // several parts fail and nothing shows that the rest does not: it is the item itself
-	}
-	if stillFails(without, badWithout, v, &policy) {
+	case stillFails(without, badWithout, v, &policy):
 		return unexplained
 	}
 	return explainedBy

@@ -313,9 +313,8 @@ func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, 
 	}
 	if e.Detector == SequentialDetector {
 		l := seen.pool(others, from, e.Rate, speaking(coded))
-		calm := l.ratio <= poolCalm && !l.joined()
-		down = l.joined() || len(sick) >= 2 && !calm
-		return down, !down && !calm && seen.younger(verdicts[0].Scope, others, bankWait)
+		down = l.joined() || len(sick) >= 2 && !l.calm()
+		return down, !down && !l.calm() && seen.younger(verdicts[0].Scope, others, bankWait)
 	}
 	return sickEverywhere(sick, others, from, to, coded, seen, f), false
 }
@@ -356,7 +355,7 @@ func (h *History) banksOf(channel string, seen []statemachine.Verdict, f *statem
 			carriers = append(carriers, statemachine.InstrumentScope(c, in))
 		}
 		slices.SortFunc(carriers, statemachine.Scope.Compare)
-		if l := h.pool(carriers, from, bankRate, allResults); l.ratio < poolJoined {
+		if l := h.pool(carriers, from, bankRate, (*Tally).Weighted); l.ratio < poolJoined {
 			continue
 		}
 		d := sequential{history: h}
@@ -374,8 +373,7 @@ func (h *History) calmElsewhere(verdicts []statemachine.Verdict, carriers []stat
 	others := slices.DeleteFunc(slices.Clone(carriers), func(s statemachine.Scope) bool {
 		return slices.ContainsFunc(verdicts, func(v statemachine.Verdict) bool { return v.Scope == s })
 	})
-	l := h.pool(others, h.now-bankWait, verdicts[0].Evidence.Rate, allResults)
-	return l.ratio <= poolCalm && !l.joined()
+	return h.pool(others, h.now-bankWait, verdicts[0].Evidence.Rate, (*Tally).Weighted).calm()
 }
 
 // failsBeside reports whether a channel is closed, or fails for others than an item's payers as well: then what the item shows
@@ -400,7 +398,7 @@ const bankWait = 120
 // speaking says what of a tally speaks for a fault that shows in coded replies, or in any failure.
 func speaking(coded bool) counted {
 	if !coded {
-		return allResults
+		return (*Tally).Weighted
 	}
 	return func(t *Tally) (answered, bad float64) {
 		answered, bad = t.Weighted()

@@ -190,7 +190,7 @@ func (p *Pipeline) ResultDelay(channel string) int64 { return p.steps.delays.p99
 // Checkpoint returns what a restart needs to go on: what was learned and is suspected. Demand and evidence of steps are
 // gathered anew.
 func (p *Pipeline) Checkpoint() []byte {
-	pk := packer{[]byte{packVersion, checkpointVersion}}
+	pk := newCheckpoint()
 	pk.string(string(p.detector.Checkpoint()))
 	pk.string(string(p.watch.Checkpoint()))
 	return pk.b
@@ -199,10 +199,7 @@ func (p *Pipeline) Checkpoint() []byte {
 // Restore takes back what Checkpoint returned. On an error, which wraps ErrPacked, nothing changes.
 func (p *Pipeline) Restore(b []byte) error {
 	u := &unpacker{b: b}
-	u.version()
-	if v := u.byte(); v != checkpointVersion {
-		u.fail(fmt.Sprintf("checkpoint layout %d, want %d", v, checkpointVersion))
-	}
+	u.checkpoint()
 	detector, watch := u.string(), u.string()
 	if err := u.done(); err != nil {
 		return fmt.Errorf("restore the pipeline: %w", err)

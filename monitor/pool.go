@@ -33,16 +33,20 @@ type looked struct {
 
 // joined reports whether the others fail too.
 func (l looked) joined() bool {
-	return l.coincides || l.ratio >= poolJoined || l.bad >= 2 && l.suffix >= poolJoined && (l.sick >= 2 || l.members == 1)
+	return l.coincides || l.ratio >= poolJoined || l.lately() && (l.sick >= 2 || l.members == 1)
 }
+
+// lately reports whether the newest seconds alone show failures.
+func (l looked) lately() bool { return l.bad >= 2 && l.suffix >= poolJoined }
+
+// calm reports whether the others are shown to be well.
+func (l looked) calm() bool { return l.ratio <= poolCalm && !l.joined() }
 
 // doubtful reports whether the others may fail too: no fresh evidence is no proof of health.
 func (l looked) doubtful() bool { return l.joined() || poolPrior*math.Exp(l.ratio) > poolDoubt }
 
 // counted says what of a tally speaks: all results, or only failures without a coded reply.
 type counted func(*Tally) (answered, bad float64)
-
-func allResults(t *Tally) (answered, bad float64) { return t.Weighted() }
 
 // pool tests what items show since second from against their normal rates, by the likelihood ratio of the fault's own rate.
 // Looks at the newest seconds alone are not diluted by what succeeded before the fault. A window longer than the fault is
@@ -78,7 +82,7 @@ func (h *History) ratios(items []statemachine.Scope, from int64, rates []float64
 		if s == nil {
 			continue
 		}
-		t := h.Over(item, from, h.now)
+		t := s.sum(from, h.now)
 		n, bad := speaks(&t)
 		if n == 0 {
 			continue

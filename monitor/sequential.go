@@ -163,14 +163,13 @@ func part(v statemachine.Verdict, t *track) statemachine.Verdict {
 		e.Rule = RuleMildPart
 	}
 	e.Statistic = t.explained(e.Answered, e.Bad)
-	e.Explanation = explain(*e)
 	return v
 }
 
-// verdict describes an item since a fault began.
+// verdict describes an item since a fault began; causes and a sentence are added where it is chosen.
 func (d *sequential) verdict(s *series, from int64, p *statemachine.Policy, threshold float64) statemachine.Verdict {
 	t, now := &s.track, d.history.now
-	tally := d.history.Over(s.item, from, now)
+	tally := s.sum(from, now)
 	e := evidence(s.item, &tally, from, now)
 	e.Detector, e.Rule, e.Baseline = SequentialDetector, RuleFailing, t.normal
 	e.Statistic, e.Threshold, e.MinCount = t.statistic(), threshold, leastBad
@@ -178,33 +177,38 @@ func (d *sequential) verdict(s *series, from int64, p *statemachine.Policy, thre
 	if e.Rate < p.MildBelow {
 		e.Rule, kind = RuleMild, statemachine.MildlyFailing
 	}
-	e.Reasons = d.history.Reasons(s.item, from, now)
-	e.Explanation = explain(e)
-	return statemachine.Verdict{Kind: kind, Scope: s.item, Evidence: e, Over: s.over(e.Rate, d.history)}
+	return statemachine.Verdict{Kind: kind, Scope: s.item, Evidence: e, Over: s.over(e.Rate, now)}
 }
 
 // over reports whether the fault seems to have ended: the newest results speak for the normal rate against the fault's. Acting
 // then would punish what is well again. It lasts until what came since is a fault by itself.
-func (s *series) over(rate float64, h *History) bool {
+func (s *series) over(rate float64, now int64) bool {
 	t := &s.track
 	if t.ended != 0 {
-		since := h.Over(s.item, t.ended, h.now)
+		since := s.sum(t.ended, now)
 		if t.explained(since.Weighted()) < leadPart*t.threshold {
 			return true
 		}
 		t.ended = 0
 		return false
 	}
-	rate = min(overRate, rate)
-	sum := 0.0
-	for i := len(s.points) - 1; i >= 0 && sum > -overRatio; i-- {
+	_, _, ended := s.well(min(overRate, rate), overRatio, overRatio)
+	if ended {
+		t.ended = now
+	}
+	return ended
+}
+
+// well walks back from the newest second until the results speak for the normal rate against another by a log likelihood
+// ratio of enough, and returns where that is and the ratio; it gives up where they speak for the other by against.
+func (s *series) well(rate, enough, against float64) (from int64, ratio float64, ok bool) {
+	for i := len(s.points) - 1; i >= 0 && ratio > -against; i-- {
 		n, bad := s.points[i].tally.Weighted()
-		if sum -= logRatio(n, bad, rate, t.normal); sum >= overRatio {
-			t.ended = h.now
-			return true
+		if ratio -= logRatio(n, bad, rate, s.track.normal); ratio >= enough {
+			return s.points[i].second, ratio, true
 		}
 	}
-	return false
+	return 0, ratio, false
 }
 
 // recovered looks for the end of a fault that was only observed or that a guard refused to act on: the newest results speak
@@ -213,8 +217,8 @@ func (d *sequential) recovered(s *series, f *statemachine.Fleet) (statemachine.V
 	if !s.moved {
 		return statemachine.Verdict{}, false
 	}
-	st, ok := f.States[s.item]
-	if !ok || st.Incident == "" || st.Kind != statemachine.Observed && st.Kind != statemachine.Refused {
+	st := f.States[s.item]
+	if st.Incident == "" || st.Kind != statemachine.Observed && st.Kind != statemachine.Refused {
 		return statemachine.Verdict{}, false
 	}
 	policy := f.Policy(s.item.Channel)
@@ -222,21 +226,17 @@ func (d *sequential) recovered(s *series, f *statemachine.Fleet) (statemachine.V
 		return statemachine.Verdict{}, false
 	}
 	rate := max(policy.MildBelow, 3*s.track.normal, st.Base.Fraction())
-	sum := 0.0
-	for i, p := range slices.Backward(s.points) {
-		n, bad := p.tally.Weighted()
-		if sum -= logRatio(n, bad, rate, s.track.normal); sum < recoveredRatio {
-			continue
-		}
-		tally := d.history.Over(s.item, s.points[i].second, d.history.now)
-		e := evidence(s.item, &tally, s.points[i].second, d.history.now)
-		e.Detector, e.Rule, e.Baseline = SequentialDetector, RuleRecovered, s.track.normal
-		e.Statistic, e.Threshold = sum, recoveredRatio
-		e.Explanation = explain(e)
-		s.track.reset()
-		return statemachine.Verdict{Kind: statemachine.Recovered, Scope: s.item, Evidence: e}, true
+	from, ratio, ok := s.well(rate, recoveredRatio, math.Inf(1))
+	if !ok {
+		return statemachine.Verdict{}, false
 	}
-	return statemachine.Verdict{}, false
+	tally := s.sum(from, d.history.now)
+	e := evidence(s.item, &tally, from, d.history.now)
+	e.Detector, e.Rule, e.Baseline = SequentialDetector, RuleRecovered, s.track.normal
+	e.Statistic, e.Threshold = ratio, recoveredRatio
+	e.Explanation = explain(e)
+	s.track.reset()
+	return statemachine.Verdict{Kind: statemachine.Recovered, Scope: s.item, Evidence: e}, true
 }
 
 // baseline is the upper end of the failure rate that is normal for a scope; of a failure domain, that of its worst channel.
@@ -268,11 +268,12 @@ func (h *History) rest(normal, whole, answered, bad, rate float64) clarity {
 	return unclear
 }
 
-// restOfChannel judges what is left of a channel without a set that crosses a failing item, which carries a part of the
+// restOfChannel judges what is left of a channel without a set that crosses a failing item, which carried so many of the
 // channel's results: if the item failed by itself, it would show there.
-func (h *History) restOfChannel(set []suspect, v statemachine.Verdict, part, rate float64) clarity {
+func (h *History) restOfChannel(set []suspect, v statemachine.Verdict, carried, rate float64) clarity {
 	channel := statemachine.ChannelScope(v.Scope.Channel)
 	t := h.Over(channel, v.Evidence.From, v.Evidence.To)
+	part := carried / max(1, float64(t.Answered()))
 	answered, bad := t.Weighted()
 	for _, s := range set {
 		t := h.Over(s.v.Scope, v.Evidence.From, v.Evidence.To)
@@ -305,14 +306,12 @@ func (h *History) waits(verdicts []statemachine.Verdict) bool {
 
 // calm reports whether an item's results since a second speak against a fault.
 func (h *History) calm(item statemachine.Scope, from int64) bool {
-	l := h.pool([]statemachine.Scope{item}, from, poolCalmRate, allResults)
-	return l.ratio <= poolCalm && !l.joined()
+	return h.pool([]statemachine.Scope{item}, from, poolCalmRate, (*Tally).Weighted).calm()
 }
 
 // sickens reports whether an item's newest results speak for a fault; where the fault shows in coded replies, so must they.
 func (h *History) sickens(item statemachine.Scope, coded bool) bool {
-	l := h.pool([]statemachine.Scope{item}, h.now, poolCalmRate, speaking(coded))
-	return l.bad >= 2 && l.suffix >= poolJoined
+	return h.pool([]statemachine.Scope{item}, h.now, poolCalmRate, speaking(coded)).lately()
 }
 
 // forgetAround forgets what items that share payments with a scope show: it was not their own fault.

@@ -43,7 +43,6 @@ type track struct {
 	bad, ok [designs]float64 // ln q/p, ln (1−q)/(1−p); zero for a design that is not used
 	sr, w   [designs]float64
 	since   [designs]int64 // second in which W last left zero
-	last    int64          // second of the newest results
 	crossed int64          // second in which the running alarm began, 0 = none
 	ended   int64          // second in which the fault seemed to have ended, 0 = it lasts
 
@@ -112,7 +111,6 @@ func (t *track) observe(second int64, n, bad float64) {
 	t.base.add(n, bad)
 	t.traffic.results += n
 	t.traffic.active++
-	t.last = second
 	most := coolThreshold * t.threshold
 	alarm := t.limit / designs
 	highest := alarm * math.Sqrt(alarm) // e^most

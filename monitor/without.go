@@ -30,6 +30,12 @@ func guards(w *Without) (names []string, flags []*bool) {
 		[]*bool{&w.CommonMode, &w.FailureDomain, &w.Capacity, &w.CutBudget, &w.SingleReporter, &w.PayerDedup}
 }
 
+// GuardNames are the names that ParseWithout reads.
+func GuardNames() []string {
+	names, _ := guards(&Without{})
+	return names
+}
+
 // ParseWithout reads names of guards with commas between them; an empty text names none. The error wraps ErrGuard.
 func ParseWithout(text string) (Without, error) {
 	var w Without

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	"github.com/sluice-pay/sluice/cmd/internal/simulate"
 	"github.com/sluice-pay/sluice/monitor"
-	"github.com/sluice-pay/sluice/routing/catalogfile"
 )
 
 // ErrFlag is wrapped by every error of the command's flags.
@@ -54,7 +54,7 @@ that are there already are not run again, so that a long command can be stopped 
 	cmd.Flags().IntVar(&f.workers, "workers", 0, "units at once (default one a core)")
 	cmd.Flags().StringVar(&f.policy, "policy", "", "policy file that replaces the default policy")
 	cmd.Flags().StringVar(&f.detector, "detector", "", "detector of the default policy: sequential or windows")
-	cmd.Flags().StringVar(&f.without, "without", "", "guards to leave out, with commas: common-mode, failure-domain, capacity, cut-budget, single-reporter, payer-dedup")
+	cmd.Flags().StringVar(&f.without, "without", "", "guards to leave out, with commas: "+strings.Join(monitor.GuardNames(), ", "))
 	cmd.Flags().BoolVar(&f.misses, "misses", false, "list the incidents that were not detected")
 	cmd.Flags().BoolVar(&f.wrong, "false", false, "list the cuts that were false or too wide")
 	return cmd
@@ -174,15 +174,9 @@ func ParseSeeds(text string) ([]uint64, error) {
 // options read the policy; its fingerprint names it in the results.
 func (f *flags) options() (Options, error) {
 	var o Options
-	if f.policy != "" {
-		data, err := os.ReadFile(f.policy)
-		if err != nil {
-			return o, fmt.Errorf("read the policy: %w", err)
-		}
-		o.Of = &configv1.Policy{}
-		if err := catalogfile.Decode(f.policy, data, o.Of); err != nil {
-			return o, err
-		}
+	var err error
+	if o.Of, err = simulate.ReadPolicy(f.policy); err != nil {
+		return o, err
 	}
 	if f.detector != "" {
 		name := "DETECTOR_" + strings.ToUpper(f.detector)
@@ -195,7 +189,6 @@ func (f *flags) options() (Options, error) {
 		}
 		o.Of.Detector = configv1.Detector(d)
 	}
-	var err error
 	if o.Without, err = monitor.ParseWithout(f.without); err != nil {
 		return o, fmt.Errorf("%w: --without: %w", ErrFlag, err)
 	}

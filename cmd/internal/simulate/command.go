@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,7 +45,7 @@ same bytes.`,
 	cmd.Flags().StringVar(&f.catalog, "catalog", "", "catalogue file, for a scenario without one")
 	cmd.Flags().StringVar(&f.policy, "policy", "", "policy file that replaces the catalogue's default policy")
 	cmd.Flags().StringVar(&f.record, "record", "", "recording `file` to write, for sluice backtest")
-	cmd.Flags().StringVar(&f.without, "without", "", "guards to leave out, with commas: common-mode, failure-domain, capacity, cut-budget, single-reporter, payer-dedup")
+	cmd.Flags().StringVar(&f.without, "without", "", "guards to leave out, with commas: "+strings.Join(monitor.GuardNames(), ", "))
 	cmd.Flags().BoolVar(&f.payments, "payments", false, "write a line for every payment")
 	for _, name := range []string{"scenario", "out"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
@@ -104,16 +105,26 @@ func (f *flags) prepare(cmd *cobra.Command) (*Prepared, error) {
 			return nil, err
 		}
 	}
-	if f.policy != "" {
-		if data, err = os.ReadFile(f.policy); err != nil {
-			return nil, fmt.Errorf("read the policy: %w", err)
-		}
-		o.Policy = &configv1.Policy{}
-		if err := catalogfile.Decode(f.policy, data, o.Policy); err != nil {
-			return nil, err
-		}
+	if o.Policy, err = ReadPolicy(f.policy); err != nil {
+		return nil, err
 	}
 	return Prepare(s, o)
+}
+
+// ReadPolicy reads a policy file; without one, it is nil.
+func ReadPolicy(file string) (*configv1.Policy, error) {
+	if file == "" {
+		return nil, nil //nolint:nilnil // the catalogue's own
+	}
+	data, err := os.ReadFile(file) //nolint:gosec // the user names it
+	if err != nil {
+		return nil, fmt.Errorf("read the policy: %w", err)
+	}
+	p := &configv1.Policy{}
+	if err := catalogfile.Decode(file, data, p); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // open returns where the event log goes and how to end it.
