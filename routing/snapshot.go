@@ -112,12 +112,13 @@ func scoresMessage(sc *Scores) *configv1.Scores {
 	if sc == nil {
 		return nil
 	}
-	out := &configv1.Scores{Scores: make([]*configv1.Score, len(sc.Scores))}
+	out := &configv1.Scores{Scores: make([]*configv1.Score, len(sc.Scores)), Second: sc.Second}
 	for i := range sc.Scores {
 		s := &sc.Scores[i]
 		out.Scores[i] = &configv1.Score{
 			Scope: statepb.FromScope(s.Item), SuccessRatePpm: uint32(s.SuccessRate), Feedback: s.Feedback,
 			HeadroomPpm: uint32(s.Headroom), Frozen: s.Frozen,
+			ResultTimeMs: s.ResultTimeMillis, Samples: s.Samples, DeviationPpm: uint32(s.Deviation),
 		}
 	}
 	return out
@@ -128,7 +129,7 @@ func toScores(m *configv1.Scores) (*Scores, error) {
 	if m == nil {
 		return nil, nil
 	}
-	out := &Scores{Scores: make([]Score, len(m.GetScores()))}
+	out := &Scores{Scores: make([]Score, len(m.GetScores())), Second: m.GetSecond()}
 	for i, s := range m.GetScores() {
 		item, err := statepb.ToScope(s.GetScope())
 		if err != nil {
@@ -141,12 +142,13 @@ func toScores(m *configv1.Scores) (*Scores, error) {
 		if before.Compare(item) >= 0 {
 			return nil, fmt.Errorf("%w: scores[%d]: %q does not follow %q in order", ErrSnapshotDamaged, i, item, before)
 		}
-		if max(s.GetSuccessRatePpm(), s.GetHeadroomPpm()) > uint32(statemachine.FullShare) {
+		if max(s.GetSuccessRatePpm(), s.GetHeadroomPpm(), s.GetDeviationPpm()) > uint32(statemachine.FullShare) {
 			return nil, fmt.Errorf("%w: scores[%d]: %s: a part of more than one", ErrSnapshotDamaged, i, item)
 		}
 		out.Scores[i] = Score{
 			Item: item, SuccessRate: statemachine.Share(s.GetSuccessRatePpm()), Feedback: s.GetFeedback(),
 			Headroom: statemachine.Share(s.GetHeadroomPpm()), Frozen: s.GetFrozen(),
+			ResultTimeMillis: s.GetResultTimeMs(), Samples: s.GetSamples(), Deviation: statemachine.Share(s.GetDeviationPpm()),
 		}
 	}
 	return out, nil

@@ -18,7 +18,10 @@ func (r Revision) Newer(o Revision) bool {
 }
 
 // Scores are the published scores of items, sorted by item.
-type Scores struct{ Scores []Score }
+type Scores struct {
+	Scores []Score
+	Second int64 // Unix, the newest whose results went in; 0 = not known
+}
 
 // Score is what is known about one item. No ranking criterion uses scores yet; they are explained and passed on.
 type Score struct {
@@ -27,6 +30,10 @@ type Score struct {
 	Feedback    uint32             // 10,000 = no negative feedback
 	Headroom    statemachine.Share // capacity left of the declared capacity
 	Frozen      bool               // kept as before an incident
+
+	ResultTimeMillis uint32             // learned 90th percentile of the time until results come back; 0 = not known
+	Samples          uint32             // results behind the success rate, older ones discounted
+	Deviation        statemachine.Share // standard error of the success rate
 }
 
 // Table is a plan with the states and scores of one revision. It is immutable.

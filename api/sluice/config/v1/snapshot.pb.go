@@ -205,7 +205,9 @@ func (x *Snapshot) GetStaticOrder() []*StaticOrder {
 type Scores struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Sorted by scope.
-	Scores        []*Score `protobuf:"bytes,1,rep,name=scores,proto3" json:"scores,omitempty"`
+	Scores []*Score `protobuf:"bytes,1,rep,name=scores,proto3" json:"scores,omitempty"`
+	// The newest second (Unix) whose results went in; 0 = not known.
+	Second        int64 `protobuf:"varint,2,opt,name=second,proto3" json:"second,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -247,6 +249,13 @@ func (x *Scores) GetScores() []*Score {
 	return nil
 }
 
+func (x *Scores) GetSecond() int64 {
+	if x != nil {
+		return x.Second
+	}
+	return 0
+}
+
 // Score is what is known about one item.
 type Score struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -259,7 +268,15 @@ type Score struct {
 	// Capacity left, as part of the declared capacity, in ppm.
 	HeadroomPpm uint32 `protobuf:"varint,4,opt,name=headroom_ppm,json=headroomPpm,proto3" json:"headroom_ppm,omitempty"`
 	// Whether it is kept as before an incident of the item.
-	Frozen        bool `protobuf:"varint,5,opt,name=frozen,proto3" json:"frozen,omitempty"`
+	Frozen bool `protobuf:"varint,5,opt,name=frozen,proto3" json:"frozen,omitempty"`
+	// Learned result time: the 90th percentile of the time until results come
+	// back, in milliseconds; 0 = not known yet.
+	ResultTimeMs uint32 `protobuf:"varint,6,opt,name=result_time_ms,json=resultTimeMs,proto3" json:"result_time_ms,omitempty"`
+	// Results behind the success rate, older ones discounted: 0 = only what wider
+	// items and the prior say.
+	Samples uint32 `protobuf:"varint,9,opt,name=samples,proto3" json:"samples,omitempty"`
+	// Standard error of the success rate, in ppm: what exploration draws with.
+	DeviationPpm  uint32 `protobuf:"varint,10,opt,name=deviation_ppm,json=deviationPpm,proto3" json:"deviation_ppm,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -327,6 +344,27 @@ func (x *Score) GetFrozen() bool {
 		return x.Frozen
 	}
 	return false
+}
+
+func (x *Score) GetResultTimeMs() uint32 {
+	if x != nil {
+		return x.ResultTimeMs
+	}
+	return 0
+}
+
+func (x *Score) GetSamples() uint32 {
+	if x != nil {
+		return x.Samples
+	}
+	return 0
+}
+
+func (x *Score) GetDeviationPpm() uint32 {
+	if x != nil {
+		return x.DeviationPpm
+	}
+	return 0
 }
 
 // SnapshotManifest describes a stored snapshot. It is written last; chunks it
@@ -520,15 +558,20 @@ const file_sluice_config_v1_snapshot_proto_rawDesc = "" +
 	"\acatalog\x18\x06 \x01(\v2\x19.sluice.config.v1.CatalogR\acatalog\x124\n" +
 	"\x06states\x18\a \x03(\v2\x1c.sluice.config.v1.ScopeStateR\x06states\x120\n" +
 	"\x06scores\x18\b \x01(\v2\x18.sluice.config.v1.ScoresR\x06scores\x12@\n" +
-	"\fstatic_order\x18\t \x03(\v2\x1d.sluice.config.v1.StaticOrderR\vstaticOrder\"9\n" +
+	"\fstatic_order\x18\t \x03(\v2\x1d.sluice.config.v1.StaticOrderR\vstaticOrder\"Q\n" +
 	"\x06Scores\x12/\n" +
-	"\x06scores\x18\x01 \x03(\v2\x17.sluice.config.v1.ScoreR\x06scores\"\xb7\x01\n" +
+	"\x06scores\x18\x01 \x03(\v2\x17.sluice.config.v1.ScoreR\x06scores\x12\x16\n" +
+	"\x06second\x18\x02 \x01(\x03R\x06second\"\x9c\x02\n" +
 	"\x05Score\x12-\n" +
 	"\x05scope\x18\x01 \x01(\v2\x17.sluice.config.v1.ScopeR\x05scope\x12(\n" +
 	"\x10success_rate_ppm\x18\x02 \x01(\rR\x0esuccessRatePpm\x12\x1a\n" +
 	"\bfeedback\x18\x03 \x01(\rR\bfeedback\x12!\n" +
 	"\fheadroom_ppm\x18\x04 \x01(\rR\vheadroomPpm\x12\x16\n" +
-	"\x06frozen\x18\x05 \x01(\bR\x06frozen\"\xfa\x01\n" +
+	"\x06frozen\x18\x05 \x01(\bR\x06frozen\x12$\n" +
+	"\x0eresult_time_ms\x18\x06 \x01(\rR\fresultTimeMs\x12\x18\n" +
+	"\asamples\x18\t \x01(\rR\asamples\x12#\n" +
+	"\rdeviation_ppm\x18\n" +
+	" \x01(\rR\fdeviationPpm\"\xfa\x01\n" +
 	"\x10SnapshotManifest\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1a\n" +
