@@ -2,11 +2,6 @@ package routing
 
 import "github.com/sluice-pay/sluice/statemachine"
 
-// Admission is what live counters said about the ranked candidates of a decision. With it the decision can be made again.
-type Admission struct {
-	Vetoed uint64 // bit i: the i-th ranked candidate was not admitted
-	Lifted int8   // index of the candidate that a probe lifted to first place, -1 = none
-}
 
 // NoAdmission is the admission of one without live counters: nothing is vetoed but what is being probed, as probes need a
 // token. Call it after Rank.
@@ -48,6 +43,7 @@ type Decision struct {
 	Route      string // id of the route that served it; empty for REFUND, CANCEL and QUERY
 
 	table    *Table
+	err      error // that Finish returned
 	refusal  Refusal
 	previous PreviousAttemptError
 	ranking  Ranking

@@ -16,9 +16,10 @@ func Decide(t *Table, r *Request, second int64, a Admission, out *Decision) erro
 // Finish makes the decision of a ranking under an admission. It is pure; errors are those of Decide.
 func Finish(rk *Ranking, a Admission, out *Decision) error {
 	out.Candidates, out.Dropped = out.usable[:0], out.dropped[:0]
-	out.Route, out.ValidUntil, out.table = "", 0, rk.table
+	out.Route, out.ValidUntil, out.table, out.err = "", 0, rk.table, nil
 	if rk.table == nil {
 		out.ID, out.Revision, out.Admission = DecisionID{}, Revision{}, Admission{Lifted: -1}
+		out.err = ErrNoTable
 		return ErrNoTable
 	}
 	t := rk.table
@@ -33,22 +34,14 @@ func Finish(rk *Ranking, a Admission, out *Decision) error {
 		out.previous = PreviousAttemptError{
 			Attempt: rk.request.Attempts[rk.decided], Meaning: rk.meaning, Index: rk.decided, Err: forbids(rk.meaning.Money),
 		}
-		return &out.previous
+		out.err = &out.previous
+		return out.err
 	case rk.refusal != RefusalNone:
 		return out.refuse(rk.refusal, 0)
+	case a.MerchantLimited:
+		return out.refuse(MerchantLimited, rk.second+1)
 	}
 	return rk.fill(a, out)
-}
-
-// bounded leaves out of an admission what the ranking does not have, so that equal decisions have equal ids.
-func (rk *Ranking) bounded(a Admission) Admission {
-	if rk.ranked < MaxCandidates {
-		a.Vetoed &= 1<<rk.ranked - 1
-	}
-	if a.Lifted < 0 || int(a.Lifted) >= rk.ranked || rk.list[a.Lifted].phase == statemachine.Disabled {
-		a.Lifted = -1
-	}
-	return a
 }
 
 func forbids(m statemachine.Money) error {
@@ -64,7 +57,8 @@ func forbids(m statemachine.Money) error {
 
 func (d *Decision) refuse(why RefusalReason, until int64) error {
 	d.refusal = Refusal{Reason: why, DeferUntil: until}
-	return &d.refusal
+	d.err = &d.refusal
+	return d.err
 }
 
 // fill sorts the candidates into usable and dropped.
@@ -127,20 +121,20 @@ func (rk *Ranking) closedBy(i int, a Admission) DropReason {
 	switch c.phase {
 	case statemachine.Disabled:
 		return rk.table.dropOf(c.closing)
-	case statemachine.Probing:
-		if vetoed {
-			return DropProbing
-		}
-	case statemachine.Ramping:
-		if vetoed {
-			return DropRampShare
-		}
-	case statemachine.Healthy:
-		if vetoed {
-			return DropRateLimited
-		}
+	case statemachine.Probing, statemachine.Ramping, statemachine.Healthy:
 	}
-	return DropNone
+	if !vetoed {
+		return DropNone
+	}
+	switch why := a.Why(i); {
+	case why != VetoState:
+		return why.drop()
+	case c.phase == statemachine.Probing:
+		return DropProbing
+	case c.phase == statemachine.Ramping:
+		return DropRampShare
+	}
+	return DropRateLimited
 }
 
 // dropOf says who closed a disabled scope.
@@ -215,10 +209,10 @@ func (t *Table) until(c *Candidate, second int64) int64 {
 		return later(t.states[t.hot[c.closing].state].Off.Until, second)
 	case DropProbing:
 		return second + t.plan.channels[c.channel].interval
-	case DropRampShare, DropRateLimited:
+	case DropRampShare, DropRateLimited, DropConcurrencyLimited, DropThrottled:
 		return second + 1
 	case DropNone, DropNotInRoute, DropBusinessType, DropInstrument, DropCurrency, DropTooSmall, DropTooLarge, DropNoAccount,
-		DropNotEnrolled, DropExcluded, DropTried, DropNotOriginal, DropSuspended:
+		DropNotEnrolled, DropExcluded, DropTried, DropNotOriginal, DropSuspended, DropQuotaExhausted:
 	}
 	return 0
 }

@@ -15,8 +15,17 @@ const MaxAttemptID = 160
 // ErrDecisionID is wrapped by the errors of ParseDecisionID and ParseAttemptID.
 var ErrDecisionID = errors.New("invalid decision id")
 
-// decisionVersion is the first byte of a decision id.
-const decisionVersion = 1
+// The first byte of a decision id: the plain layout, and the one with the reasons of vetoes, used only where there are any.
+const (
+	decisionVersion  = 1
+	decisionReasoned = 2
+)
+
+// maxDecisionID is the greatest length of the binary form.
+const maxDecisionID = 1 + 4*binary.MaxVarintLen64 + 1 + vetoReasonPlanes*binary.MaxVarintLen64 + 1 + 8
+
+// maxDecisionText is the greatest length of the text, which the report's decision_id has room for.
+const maxDecisionText = (maxDecisionID*8 + 5) / 6
 
 // DecisionID identifies a decision: the same request on the same table in the same second under the same admission has the
 // same id, on every replica.
@@ -29,14 +38,28 @@ type DecisionID struct {
 }
 
 // binary renders version, epoch, revision, second, admission and hash.
-func (id DecisionID) binary() ([64]byte, int) {
-	var b [64]byte
-	out := append(b[:0], decisionVersion)
+func (id *DecisionID) binary() ([maxDecisionID]byte, int) {
+	var b [maxDecisionID]byte
+	version := byte(decisionVersion)
+	if id.Admission.reasoned() {
+		version = decisionReasoned
+	}
+	out := append(b[:0], version)
 	out = binary.AppendUvarint(out, id.Epoch)
 	out = binary.AppendVarint(out, id.Revision)
 	out = binary.AppendVarint(out, id.Second)
 	out = binary.AppendUvarint(out, id.Admission.Vetoed)
 	out = append(out, u8(int(id.Admission.Lifted)+1))
+	if version == decisionReasoned {
+		for _, plane := range id.Admission.Reasons {
+			out = binary.AppendUvarint(out, plane)
+		}
+		limited := byte(0)
+		if id.Admission.MerchantLimited {
+			limited = 1
+		}
+		out = append(out, limited)
+	}
 	out = binary.LittleEndian.AppendUint64(out, id.Hash)
 	return b, len(out)
 }
@@ -57,11 +80,11 @@ func (id DecisionID) AppendAttempt(b []byte, rank int) []byte {
 
 // ParseDecisionID is the inverse of DecisionID.String. It takes only what that renders, and allocates nothing.
 func ParseDecisionID(s string) (DecisionID, error) {
-	var raw [64]byte
+	var raw [maxDecisionID]byte
 	if len(s) > base64.RawURLEncoding.EncodedLen(len(raw)) {
 		return DecisionID{}, badID("too long")
 	}
-	var text [86]byte
+	var text [maxDecisionText]byte
 	n, err := base64.RawURLEncoding.Strict().Decode(raw[:], text[:copy(text[:], s)])
 	if err != nil {
 		return DecisionID{}, badID("want the text of a decision id")
@@ -71,7 +94,7 @@ func ParseDecisionID(s string) (DecisionID, error) {
 		return DecisionID{}, badID("want the text of a decision id")
 	}
 	// Numbers may be written in more than one way; only the shortest is an id.
-	var again [90]byte
+	var again [maxDecisionText]byte
 	if string(id.Append(again[:0])) != s {
 		return DecisionID{}, badID("want its shortest form")
 	}
@@ -83,7 +106,7 @@ func badID(what string) error { return fmt.Errorf("%w: %s", ErrDecisionID, what)
 // decodeID reads the binary form.
 func decodeID(b []byte) (DecisionID, bool) {
 	var id DecisionID
-	if len(b) == 0 || b[0] != decisionVersion {
+	if len(b) == 0 || b[0] != decisionVersion && b[0] != decisionReasoned {
 		return id, false
 	}
 	r := idReader{rest: b[1:]}
@@ -91,11 +114,18 @@ func decodeID(b []byte) (DecisionID, bool) {
 	id.Revision = r.varint()
 	id.Second = r.varint()
 	id.Admission.Vetoed = r.uvarint()
-	if r.bad || len(r.rest) != 9 || r.rest[0] > MaxCandidates {
+	lifted := r.byte()
+	if b[0] == decisionReasoned {
+		for k := range id.Admission.Reasons {
+			id.Admission.Reasons[k] = r.uvarint()
+		}
+		id.Admission.MerchantLimited = r.byte() != 0
+	}
+	if r.bad || len(r.rest) != 8 || lifted > MaxCandidates {
 		return id, false
 	}
-	id.Admission.Lifted = i8(int(r.rest[0]) - 1)
-	id.Hash = binary.LittleEndian.Uint64(r.rest[1:])
+	id.Admission.Lifted = i8(int(lifted) - 1)
+	id.Hash = binary.LittleEndian.Uint64(r.rest)
 	return id, true
 }
 
@@ -115,6 +145,16 @@ func (r *idReader) varint() int64 {
 	v, n := binary.Varint(r.rest)
 	r.skip(n)
 	return v
+}
+
+func (r *idReader) byte() byte {
+	if len(r.rest) == 0 {
+		r.bad = true
+		return 0
+	}
+	b := r.rest[0]
+	r.rest = r.rest[1:]
+	return b
 }
 
 func (r *idReader) skip(n int) {

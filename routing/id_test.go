@@ -13,11 +13,17 @@ func TestDecisionIDs(t *testing.T) {
 		{Admission: Admission{Lifted: -1}},
 		{Epoch: 3, Revision: 1234567, Second: noon, Admission: Admission{Vetoed: 5, Lifted: 2}, Hash: 0xfedcba9876543210},
 		{Epoch: math.MaxUint64, Revision: math.MaxInt64, Second: math.MaxInt64, Admission: Admission{Vetoed: math.MaxUint64, Lifted: 63}, Hash: math.MaxUint64},
+		{
+			Epoch: math.MaxUint64, Revision: math.MaxInt64, Second: math.MinInt64, Hash: math.MaxUint64,
+			Admission: Admission{Vetoed: math.MaxUint64, Reasons: [3]uint64{math.MaxUint64, math.MaxUint64, math.MaxUint64}, Lifted: 63, MerchantLimited: true},
+		},
+		{Admission: Admission{Vetoed: 3, Reasons: [3]uint64{1, 2, 0}, Lifted: -1}},
+		{Admission: Admission{Lifted: -1, MerchantLimited: true}},
 		{Revision: math.MinInt64, Second: math.MinInt64, Admission: Admission{Lifted: -1}},
 	} {
 		attempt := string(id.AppendAttempt(nil, 7))
 		got, rank, err := ParseAttemptID(attempt)
-		if err != nil || got != id || rank != 7 || len(attempt) > MaxAttemptID {
+		if err != nil || got != id || rank != 7 || len(attempt) > MaxAttemptID || len(id.String()) > 128 {
 			t.Errorf("%s: got %+v, %d, %v", attempt, got, rank, err)
 		}
 	}

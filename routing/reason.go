@@ -56,6 +56,10 @@ const (
 	DropProbing      DropReason = 17
 	DropRampShare    DropReason = 18
 	DropRateLimited  DropReason = 19
+
+	DropConcurrencyLimited DropReason = 20
+	DropQuotaExhausted     DropReason = 21
+	DropThrottled          DropReason = 23
 )
 
 // String returns the name of the API without its prefix.
@@ -104,6 +108,12 @@ func (d DropReason) words() [2]string { //nolint:gocyclo // one flat table
 		return [2]string{"RAMP_SHARE", "the ramp's share of a scope that applies is used up"}
 	case DropRateLimited:
 		return [2]string{"RATE_LIMITED", "its admitted payments per second are used up"}
+	case DropConcurrencyLimited:
+		return [2]string{"CONCURRENCY_LIMITED", "as many payments as it takes at once are under way"}
+	case DropQuotaExhausted:
+		return [2]string{"QUOTA_EXHAUSTED", "a quota of it is used up"}
+	case DropThrottled:
+		return [2]string{"THROTTLED", "it asked for fewer payments, and what it is sent for now is used up"}
 	case DropNone:
 	}
 	return [2]string{"UNSPECIFIED", "usable"}

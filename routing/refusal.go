@@ -28,6 +28,7 @@ const (
 	UnsupportedPayment                // no channel of the route supports entity and instrument
 	UnsupportedOriginal               // the catalogue knows no such channel or account, or it is another entity's
 	DeadlinePassed                    // the payment's deadline has passed
+	MerchantLimited                   // the merchant sends more payments a second than it may
 )
 
 // String returns a stable word; the UNSUPPORTED_… ones are the API's UNSUPPORTED.
@@ -47,6 +48,8 @@ func (r RefusalReason) String() string {
 		return "UNSUPPORTED_ORIGINAL"
 	case DeadlinePassed:
 		return "PAYMENT_EXPIRED"
+	case MerchantLimited:
+		return "MERCHANT_LIMITED"
 	case RefusalNone:
 	}
 	return "NONE"
@@ -69,6 +72,8 @@ func (r RefusalReason) Text() string {
 		return "the original's channel or account is unknown, or is another settlement entity's"
 	case DeadlinePassed:
 		return "the payment's deadline has passed"
+	case MerchantLimited:
+		return "the merchant sends more payments a second than its limit allows"
 	case RefusalNone:
 	}
 	return ""

@@ -79,7 +79,10 @@ func refusalWord(err error, d *routing.Decision, bankDown *timestamppb.Timestamp
 }
 
 func admissionOf(a routing.Admission) *sluicev1.Admission {
-	m := &sluicev1.Admission{Vetoed: a.Vetoed}
+	m := &sluicev1.Admission{Vetoed: a.Vetoed, MerchantLimited: a.MerchantLimited}
+	if a.Reasons != [len(a.Reasons)]uint64{} {
+		m.Reasons = a.Reasons[:]
+	}
 	if a.Lifted >= 0 {
 		lifted := uint32(a.Lifted)
 		m.Lifted = &lifted

@@ -51,6 +51,8 @@ func refusalFault(reason routing.RefusalReason) *fault {
 		f.conditions = []violation{{"payment", reason.Text()}}
 	case routing.DeadlinePassed:
 		f.code, f.reason = codes.DeadlineExceeded, sluicev1.ErrorReason_ERROR_REASON_PAYMENT_EXPIRED
+	case routing.MerchantLimited:
+		f.code, f.reason = codes.ResourceExhausted, sluicev1.ErrorReason_ERROR_REASON_MERCHANT_LIMITED
 	case routing.NoUsableChannel, routing.RefusalNone:
 		f.code, f.reason = codes.Unavailable, sluicev1.ErrorReason_ERROR_REASON_NO_USABLE_CHANNEL
 	}

@@ -207,6 +207,10 @@ const (
 	DropReason_DROP_REASON_QUOTA_EXHAUSTED DropReason = 21
 	// It is retired: refunds and queries only.
 	DropReason_DROP_REASON_RETIRED DropReason = 22
+	// It asked for fewer payments, and what it is sent for now is used up.
+	DropReason_DROP_REASON_THROTTLED DropReason = 23
+	// It closes before the result of a new attempt would be there.
+	DropReason_DROP_REASON_DRAINING DropReason = 24
 )
 
 // Enum value maps for DropReason.
@@ -235,6 +239,8 @@ var (
 		20: "DROP_REASON_CONCURRENCY_LIMITED",
 		21: "DROP_REASON_QUOTA_EXHAUSTED",
 		22: "DROP_REASON_RETIRED",
+		23: "DROP_REASON_THROTTLED",
+		24: "DROP_REASON_DRAINING",
 	}
 	DropReason_value = map[string]int32{
 		"DROP_REASON_UNSPECIFIED":               0,
@@ -260,6 +266,8 @@ var (
 		"DROP_REASON_CONCURRENCY_LIMITED":       20,
 		"DROP_REASON_QUOTA_EXHAUSTED":           21,
 		"DROP_REASON_RETIRED":                   22,
+		"DROP_REASON_THROTTLED":                 23,
+		"DROP_REASON_DRAINING":                  24,
 	}
 )
 
@@ -534,9 +542,16 @@ type Admission struct {
 	// Bit i is set when the i-th ranked candidate (from 0) was not admitted.
 	Vetoed uint64 `protobuf:"fixed64,1,opt,name=vetoed,proto3" json:"vetoed,omitempty"`
 	// Index of the candidate that a probe lifted to first place; absent = none.
-	Lifted        *uint32 `protobuf:"varint,2,opt,name=lifted,proto3,oneof" json:"lifted,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Lifted *uint32 `protobuf:"varint,2,opt,name=lifted,proto3,oneof" json:"lifted,omitempty"`
+	// Why candidates were vetoed, as bit planes: bit i of element k is bit k of
+	// candidate i's reason, which is 0 for its state (ramp share, probe token), 1
+	// for payments per second, 2 for concurrent payments, 3 for a quota, 4 for a
+	// channel that asked for fewer payments. Empty = states alone.
+	Reasons []uint64 `protobuf:"fixed64,3,rep,packed,name=reasons,proto3" json:"reasons,omitempty"`
+	// Whether the payment was refused because its merchant is above its rate.
+	MerchantLimited bool `protobuf:"varint,4,opt,name=merchant_limited,json=merchantLimited,proto3" json:"merchant_limited,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Admission) Reset() {
@@ -583,6 +598,20 @@ func (x *Admission) GetLifted() uint32 {
 	return 0
 }
 
+func (x *Admission) GetReasons() []uint64 {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *Admission) GetMerchantLimited() bool {
+	if x != nil {
+		return x.MerchantLimited
+	}
+	return false
+}
+
 var File_sluice_v1_decision_proto protoreflect.FileDescriptor
 
 const file_sluice_v1_decision_proto_rawDesc = "" +
@@ -612,10 +641,12 @@ const file_sluice_v1_decision_proto_rawDesc = "" +
 	" \x01(\x06R\x04hash\x12\x1b\n" +
 	"\tscore_ppm\x18\v \x01(\rR\bscorePpm\x12\x16\n" +
 	"\x06vetoed\x18\f \x01(\bR\x06vetoed\x12 \n" +
-	"\vexplanation\x18\r \x01(\tR\vexplanation\"K\n" +
+	"\vexplanation\x18\r \x01(\tR\vexplanation\"\x90\x01\n" +
 	"\tAdmission\x12\x16\n" +
 	"\x06vetoed\x18\x01 \x01(\x06R\x06vetoed\x12\x1b\n" +
-	"\x06lifted\x18\x02 \x01(\rH\x00R\x06lifted\x88\x01\x01B\t\n" +
+	"\x06lifted\x18\x02 \x01(\rH\x00R\x06lifted\x88\x01\x01\x12\x18\n" +
+	"\areasons\x18\x03 \x03(\x06R\areasons\x12)\n" +
+	"\x10merchant_limited\x18\x04 \x01(\bR\x0fmerchantLimitedB\t\n" +
 	"\a_lifted*\xf3\x01\n" +
 	"\n" +
 	"RankReason\x12\x1b\n" +
@@ -632,7 +663,7 @@ const file_sluice_v1_decision_proto_rawDesc = "" +
 	"\x18TRAFFIC_KIND_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13TRAFFIC_KIND_NORMAL\x10\x01\x12\x16\n" +
 	"\x12TRAFFIC_KIND_PROBE\x10\x02\x12\x15\n" +
-	"\x11TRAFFIC_KIND_RAMP\x10\x03*\xd7\x05\n" +
+	"\x11TRAFFIC_KIND_RAMP\x10\x03*\x8c\x06\n" +
 	"\n" +
 	"DropReason\x12\x1b\n" +
 	"\x17DROP_REASON_UNSPECIFIED\x10\x00\x12\x1c\n" +
@@ -658,7 +689,9 @@ const file_sluice_v1_decision_proto_rawDesc = "" +
 	"\x18DROP_REASON_RATE_LIMITED\x10\x13\x12#\n" +
 	"\x1fDROP_REASON_CONCURRENCY_LIMITED\x10\x14\x12\x1f\n" +
 	"\x1bDROP_REASON_QUOTA_EXHAUSTED\x10\x15\x12\x17\n" +
-	"\x13DROP_REASON_RETIRED\x10\x16B5Z3github.com/sluice-pay/sluice/api/sluice/v1;sluicev1b\x06proto3"
+	"\x13DROP_REASON_RETIRED\x10\x16\x12\x19\n" +
+	"\x15DROP_REASON_THROTTLED\x10\x17\x12\x18\n" +
+	"\x14DROP_REASON_DRAINING\x10\x18B5Z3github.com/sluice-pay/sluice/api/sluice/v1;sluicev1b\x06proto3"
 
 var (
 	file_sluice_v1_decision_proto_rawDescOnce sync.Once

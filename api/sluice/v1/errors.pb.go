@@ -93,6 +93,9 @@ const (
 	// UNAVAILABLE: the series cannot be read now; ask again. Decisions do not
 	// depend on it.
 	ErrorReason_ERROR_REASON_SERIES_UNAVAILABLE ErrorReason = 30
+	// RESOURCE_EXHAUSTED: the merchant sends more payments a second than its limit
+	// allows; other merchants are served. Ask again at defer_until.
+	ErrorReason_ERROR_REASON_MERCHANT_LIMITED ErrorReason = 31
 )
 
 // Enum value maps for ErrorReason.
@@ -129,6 +132,7 @@ var (
 		28: "ERROR_REASON_PAYMENT_EXPIRED",
 		29: "ERROR_REASON_SNAPSHOT_BEHIND",
 		30: "ERROR_REASON_SERIES_UNAVAILABLE",
+		31: "ERROR_REASON_MERCHANT_LIMITED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                0,
@@ -162,6 +166,7 @@ var (
 		"ERROR_REASON_PAYMENT_EXPIRED":            28,
 		"ERROR_REASON_SNAPSHOT_BEHIND":            29,
 		"ERROR_REASON_SERIES_UNAVAILABLE":         30,
+		"ERROR_REASON_MERCHANT_LIMITED":           31,
 	}
 )
 
@@ -398,7 +403,7 @@ const file_sluice_v1_errors_proto_rawDesc = "" +
 	"attempt_id\x18\x03 \x01(\tR\tattemptId\x123\n" +
 	"\aoutcome\x18\x04 \x01(\x0e2\x19.sluice.config.v1.OutcomeR\aoutcome\x12\x19\n" +
 	"\braw_code\x18\x05 \x01(\tR\arawCode\x12\x16\n" +
-	"\x06advice\x18\x06 \x01(\tR\x06advice*\xb3\b\n" +
+	"\x06advice\x18\x06 \x01(\tR\x06advice*\xd6\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ERROR_REASON_ALREADY_PAID\x10\x01\x12+\n" +
@@ -431,7 +436,8 @@ const file_sluice_v1_errors_proto_rawDesc = "" +
 	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x1b\x12 \n" +
 	"\x1cERROR_REASON_PAYMENT_EXPIRED\x10\x1c\x12 \n" +
 	"\x1cERROR_REASON_SNAPSHOT_BEHIND\x10\x1d\x12#\n" +
-	"\x1fERROR_REASON_SERIES_UNAVAILABLE\x10\x1eB5Z3github.com/sluice-pay/sluice/api/sluice/v1;sluicev1b\x06proto3"
+	"\x1fERROR_REASON_SERIES_UNAVAILABLE\x10\x1e\x12!\n" +
+	"\x1dERROR_REASON_MERCHANT_LIMITED\x10\x1fB5Z3github.com/sluice-pay/sluice/api/sluice/v1;sluicev1b\x06proto3"
 
 var (
 	file_sluice_v1_errors_proto_rawDescOnce sync.Once
