@@ -117,8 +117,11 @@ func scoresMessage(sc *Scores) *configv1.Scores {
 		s := &sc.Scores[i]
 		out.Scores[i] = &configv1.Score{
 			Scope: statepb.FromScope(s.Item), SuccessRatePpm: uint32(s.SuccessRate), Feedback: s.Feedback,
-			HeadroomPpm: uint32(s.Headroom), Frozen: s.Frozen,
+			HeadroomPpm: uint32(s.Headroom), Frozen: s.Frozen, CommitmentPpm: uint32(s.Commitment),
 			ResultTimeMs: s.ResultTimeMillis, Samples: s.Samples, DeviationPpm: uint32(s.Deviation),
+		}
+		if s.QuotaLeft != statemachine.FullShare {
+			out.Scores[i].QuotaLeftPpm = proto.Uint32(uint32(s.QuotaLeft))
 		}
 	}
 	return out
@@ -142,13 +145,17 @@ func toScores(m *configv1.Scores) (*Scores, error) {
 		if before.Compare(item) >= 0 {
 			return nil, fmt.Errorf("%w: scores[%d]: %q does not follow %q in order", ErrSnapshotDamaged, i, item, before)
 		}
-		if max(s.GetSuccessRatePpm(), s.GetHeadroomPpm(), s.GetDeviationPpm()) > uint32(statemachine.FullShare) {
+		if max(s.GetSuccessRatePpm(), s.GetHeadroomPpm(), s.GetDeviationPpm(), s.GetCommitmentPpm(), s.GetQuotaLeftPpm()) > uint32(statemachine.FullShare) {
 			return nil, fmt.Errorf("%w: scores[%d]: %s: a part of more than one", ErrSnapshotDamaged, i, item)
 		}
 		out.Scores[i] = Score{
 			Item: item, SuccessRate: statemachine.Share(s.GetSuccessRatePpm()), Feedback: s.GetFeedback(),
 			Headroom: statemachine.Share(s.GetHeadroomPpm()), Frozen: s.GetFrozen(),
 			ResultTimeMillis: s.GetResultTimeMs(), Samples: s.GetSamples(), Deviation: statemachine.Share(s.GetDeviationPpm()),
+			Commitment: statemachine.Share(s.GetCommitmentPpm()), QuotaLeft: statemachine.FullShare,
+		}
+		if s.QuotaLeftPpm != nil {
+			out.Scores[i].QuotaLeft = statemachine.Share(s.GetQuotaLeftPpm())
 		}
 	}
 	return out, nil

@@ -23,12 +23,16 @@ type Scores struct {
 	Second int64 // Unix, the newest whose results went in; 0 = not known
 }
 
-// Score is what is known about one item. No ranking criterion uses scores yet; they are explained and passed on.
+// Score is what is known about one item. Success rate, deviation, samples, feedback and result time of a candidate are those of
+// its most specific item that has them: channel × instrument, then method, business type, channel. Headroom, commitment and
+// quota are those of the channel, or of the account where there is less left.
 type Score struct {
 	Item        statemachine.Scope
-	SuccessRate statemachine.Share // user declines excluded
-	Feedback    uint32             // 10,000 = no negative feedback
-	Headroom    statemachine.Share // capacity left of the declared capacity
+	SuccessRate statemachine.Share // user declines excluded; not known where it and Samples are 0
+	Feedback    uint32             // 10,000 = no negative feedback; not known where the success rate is not
+	Headroom    statemachine.Share // capacity left of the declared capacity; FullShare where none is declared
+	Commitment  statemachine.Share // how far behind its minimum commitment; 0 where it has none
+	QuotaLeft   statemachine.Share // part of the quota that is left; FullShare where it has none
 	Frozen      bool               // kept as before an incident
 
 	ResultTimeMillis uint32             // learned 90th percentile of the time until results come back; 0 = not known

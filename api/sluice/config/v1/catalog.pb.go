@@ -202,7 +202,9 @@ type Catalog struct {
 	DefaultPolicy *Policy `protobuf:"bytes,10,opt,name=default_policy,json=defaultPolicy,proto3" json:"default_policy,omitempty"`
 	// Orders of last resort for clients that have no table at all. Without an
 	// entry the order is derived from the routes.
-	StaticOrder   []*StaticOrder `protobuf:"bytes,11,rep,name=static_order,json=staticOrder,proto3" json:"static_order,omitempty"`
+	StaticOrder []*StaticOrder `protobuf:"bytes,11,rep,name=static_order,json=staticOrder,proto3" json:"static_order,omitempty"`
+	// Strategies by which routes rank their channels.
+	Strategies    []*Strategy `protobuf:"bytes,12,rep,name=strategies,proto3" json:"strategies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -310,6 +312,13 @@ func (x *Catalog) GetDefaultPolicy() *Policy {
 func (x *Catalog) GetStaticOrder() []*StaticOrder {
 	if x != nil {
 		return x.StaticOrder
+	}
+	return nil
+}
+
+func (x *Catalog) GetStrategies() []*Strategy {
+	if x != nil {
+		return x.Strategies
 	}
 	return nil
 }
@@ -683,7 +692,10 @@ type Channel struct {
 	// Free labels, at most 32, keys and values at most 64 bytes.
 	Tags map[string]string `protobuf:"bytes,18,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// What differs from the catalogue's default policy, field by field.
-	Policy        *Policy `protobuf:"bytes,19,opt,name=policy,proto3" json:"policy,omitempty"`
+	Policy *Policy `protobuf:"bytes,19,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Numbers of the owner's own that strategies may sort by, at most 32, keys at
+	// most 64 bytes.
+	Attributes    map[string]int64 `protobuf:"bytes,20,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -847,6 +859,13 @@ func (x *Channel) GetTags() map[string]string {
 func (x *Channel) GetPolicy() *Policy {
 	if x != nil {
 		return x.Policy
+	}
+	return nil
+}
+
+func (x *Channel) GetAttributes() map[string]int64 {
+	if x != nil {
+		return x.Attributes
 	}
 	return nil
 }
@@ -1479,7 +1498,10 @@ type Route struct {
 	// Serves only these merchants; empty = any.
 	Merchants []string `protobuf:"bytes,6,rep,name=merchants,proto3" json:"merchants,omitempty"`
 	// Serves only these user tiers; empty = any.
-	UserTiers     []string `protobuf:"bytes,7,rep,name=user_tiers,json=userTiers,proto3" json:"user_tiers,omitempty"`
+	UserTiers []string `protobuf:"bytes,7,rep,name=user_tiers,json=userTiers,proto3" json:"user_tiers,omitempty"`
+	// Id of the strategy that ranks the members; empty = by priority, split and
+	// weight alone.
+	Strategy      string `protobuf:"bytes,8,opt,name=strategy,proto3" json:"strategy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1561,6 +1583,13 @@ func (x *Route) GetUserTiers() []string {
 		return x.UserTiers
 	}
 	return nil
+}
+
+func (x *Route) GetStrategy() string {
+	if x != nil {
+		return x.Strategy
+	}
+	return ""
 }
 
 // RouteMember is one channel of a route.
@@ -1706,7 +1735,7 @@ var File_sluice_config_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x1esluice/config/v1/catalog.proto\x12\x10sluice.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esluice/config/v1/payment.proto\x1a\x1dsluice/config/v1/policy.proto\"\xce\x05\n" +
+	"\x1esluice/config/v1/catalog.proto\x12\x10sluice.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esluice/config/v1/payment.proto\x1a\x1dsluice/config/v1/policy.proto\x1a\x1esluice/config/v1/ranking.proto\"\x95\x06\n" +
 	"\aCatalog\x12\x1b\n" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18dR\x04name\x12!\n" +
 	"\aversion\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\aversion\x12W\n" +
@@ -1720,7 +1749,10 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\x06routes\x18\t \x03(\v2\x17.sluice.config.v1.RouteB\f\xbaH\t\x92\x01\x06\b\x01\x10І\x03R\x06routes\x12?\n" +
 	"\x0edefault_policy\x18\n" +
 	" \x01(\v2\x18.sluice.config.v1.PolicyR\rdefaultPolicy\x12K\n" +
-	"\fstatic_order\x18\v \x03(\v2\x1d.sluice.config.v1.StaticOrderB\t\xbaH\x06\x92\x01\x03\x10\x90NR\vstaticOrder\"`\n" +
+	"\fstatic_order\x18\v \x03(\v2\x1d.sluice.config.v1.StaticOrderB\t\xbaH\x06\x92\x01\x03\x10\x90NR\vstaticOrder\x12E\n" +
+	"\n" +
+	"strategies\x18\f \x03(\v2\x1a.sluice.config.v1.StrategyB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\n" +
+	"strategies\"`\n" +
 	"\x06Entity\x128\n" +
 	"\x02id\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x02id\x12\x1c\n" +
 	"\x04name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04name\"\xac\x01\n" +
@@ -1747,7 +1779,8 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\x06advice\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06advice\x12*\n" +
 	"\vdescription\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\vdescription:{\xbaHx\x1av\n" +
 	"\x13response_code.final\x12-final may be given for definite failures only\x1a0!has(this.final) || !(this.outcome in [1, 2, 9])B\b\n" +
-	"\x06_final\"\xcb\t\n" +
+	"\x06_final\"\xe7\n" +
+	"\n" +
 	"\aChannel\x128\n" +
 	"\x02id\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x02id\x12\x1c\n" +
 	"\x04name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12%\n" +
@@ -1774,10 +1807,17 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\n" +
 	"code_table\x18\x11 \x01(\tB\a\xbaH\x04r\x02\x18@R\tcodeTable\x12O\n" +
 	"\x04tags\x18\x12 \x03(\v2#.sluice.config.v1.Channel.TagsEntryB\x16\xbaH\x13\x9a\x01\x10\x10 \"\x06r\x04\x10\x01\x18@*\x04r\x02\x18@R\x04tags\x120\n" +
-	"\x06policy\x18\x13 \x01(\v2\x18.sluice.config.v1.PolicyR\x06policy\x1a7\n" +
+	"\x06policy\x18\x13 \x01(\v2\x18.sluice.config.v1.PolicyR\x06policy\x12[\n" +
+	"\n" +
+	"attributes\x18\x14 \x03(\v2).sluice.config.v1.Channel.AttributesEntryB\x10\xbaH\r\x9a\x01\n" +
+	"\x10 \"\x06r\x04\x10\x01\x18@R\n" +
+	"attributes\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe2\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
+	"\x0fAttributesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xe2\x02\n" +
 	"\n" +
 	"Instrument\x12@\n" +
 	"\x06method\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x06method\x12H\n" +
@@ -1830,7 +1870,7 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\aContact\x12\x1d\n" +
 	"\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x04name\x12$\n" +
 	"\aaddress\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\aaddress\"\xee\x03\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\aaddress\"\x93\x04\n" +
 	"\x05Route\x128\n" +
 	"\x02id\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x02id\x12U\n" +
 	"\rbusiness_type\x18\x02 \x01(\x0e2\x1e.sluice.config.v1.BusinessTypeB\x10\xbaH\r\x82\x01\n" +
@@ -1841,7 +1881,8 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\xbaH\a\x92\x01\x04\b\x01\x10@R\amembers\x12P\n" +
 	"\tmerchants\x18\x06 \x03(\tB2\xbaH/\x92\x01,\x10\x90N\x18\x01\"%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\tmerchants\x12P\n" +
 	"\n" +
-	"user_tiers\x18\a \x03(\tB1\xbaH.\x92\x01+\x10d\x18\x01\"%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\tuserTiers\"\xbb\x01\n" +
+	"user_tiers\x18\a \x03(\tB1\xbaH.\x92\x01+\x10d\x18\x01\"%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\tuserTiers\x12#\n" +
+	"\bstrategy\x18\b \x01(\tB\a\xbaH\x04r\x02\x18@R\bstrategy\"\xbb\x01\n" +
 	"\vRouteMember\x12B\n" +
 	"\achannel\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\achannel\x12$\n" +
 	"\bpriority\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpriority\x12\x1f\n" +
@@ -1883,7 +1924,7 @@ func file_sluice_config_v1_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_sluice_config_v1_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sluice_config_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_sluice_config_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_sluice_config_v1_catalog_proto_goTypes = []any{
 	(FailureDomainKind)(0),        // 0: sluice.config.v1.FailureDomainKind
 	(DayOfWeek)(0),                // 1: sluice.config.v1.DayOfWeek
@@ -1907,55 +1948,59 @@ var file_sluice_config_v1_catalog_proto_goTypes = []any{
 	(*RouteMember)(nil),           // 19: sluice.config.v1.RouteMember
 	(*StaticOrder)(nil),           // 20: sluice.config.v1.StaticOrder
 	nil,                           // 21: sluice.config.v1.Channel.TagsEntry
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
-	(*Policy)(nil),                // 23: sluice.config.v1.Policy
-	(Outcome)(0),                  // 24: sluice.config.v1.Outcome
-	(BusinessType)(0),             // 25: sluice.config.v1.BusinessType
-	(CardType)(0),                 // 26: sluice.config.v1.CardType
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	nil,                           // 22: sluice.config.v1.Channel.AttributesEntry
+	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
+	(*Policy)(nil),                // 24: sluice.config.v1.Policy
+	(*Strategy)(nil),              // 25: sluice.config.v1.Strategy
+	(Outcome)(0),                  // 26: sluice.config.v1.Outcome
+	(BusinessType)(0),             // 27: sluice.config.v1.BusinessType
+	(CardType)(0),                 // 28: sluice.config.v1.CardType
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
 }
 var file_sluice_config_v1_catalog_proto_depIdxs = []int32{
-	22, // 0: sluice.config.v1.Catalog.decision_lifetime:type_name -> google.protobuf.Duration
+	23, // 0: sluice.config.v1.Catalog.decision_lifetime:type_name -> google.protobuf.Duration
 	3,  // 1: sluice.config.v1.Catalog.entities:type_name -> sluice.config.v1.Entity
 	4,  // 2: sluice.config.v1.Catalog.failure_domains:type_name -> sluice.config.v1.FailureDomain
 	5,  // 3: sluice.config.v1.Catalog.pools:type_name -> sluice.config.v1.Pool
 	6,  // 4: sluice.config.v1.Catalog.code_tables:type_name -> sluice.config.v1.CodeTable
 	8,  // 5: sluice.config.v1.Catalog.channels:type_name -> sluice.config.v1.Channel
 	18, // 6: sluice.config.v1.Catalog.routes:type_name -> sluice.config.v1.Route
-	23, // 7: sluice.config.v1.Catalog.default_policy:type_name -> sluice.config.v1.Policy
+	24, // 7: sluice.config.v1.Catalog.default_policy:type_name -> sluice.config.v1.Policy
 	20, // 8: sluice.config.v1.Catalog.static_order:type_name -> sluice.config.v1.StaticOrder
-	0,  // 9: sluice.config.v1.FailureDomain.kind:type_name -> sluice.config.v1.FailureDomainKind
-	7,  // 10: sluice.config.v1.CodeTable.codes:type_name -> sluice.config.v1.ResponseCode
-	24, // 11: sluice.config.v1.ResponseCode.outcome:type_name -> sluice.config.v1.Outcome
-	25, // 12: sluice.config.v1.Channel.business_types:type_name -> sluice.config.v1.BusinessType
-	9,  // 13: sluice.config.v1.Channel.instruments:type_name -> sluice.config.v1.Instrument
-	11, // 14: sluice.config.v1.Channel.accounts:type_name -> sluice.config.v1.Account
-	25, // 15: sluice.config.v1.Channel.requires_enrolment:type_name -> sluice.config.v1.BusinessType
-	13, // 16: sluice.config.v1.Channel.fee:type_name -> sluice.config.v1.Fee
-	22, // 17: sluice.config.v1.Channel.result_time:type_name -> google.protobuf.Duration
-	22, // 18: sluice.config.v1.Channel.settlement_time:type_name -> google.protobuf.Duration
-	14, // 19: sluice.config.v1.Channel.windows:type_name -> sluice.config.v1.Windows
-	12, // 20: sluice.config.v1.Channel.capacity:type_name -> sluice.config.v1.Capacity
-	17, // 21: sluice.config.v1.Channel.contacts:type_name -> sluice.config.v1.Contact
-	21, // 22: sluice.config.v1.Channel.tags:type_name -> sluice.config.v1.Channel.TagsEntry
-	23, // 23: sluice.config.v1.Channel.policy:type_name -> sluice.config.v1.Policy
-	26, // 24: sluice.config.v1.Instrument.card_types:type_name -> sluice.config.v1.CardType
-	10, // 25: sluice.config.v1.Instrument.limits:type_name -> sluice.config.v1.AmountLimit
-	17, // 26: sluice.config.v1.Account.owner:type_name -> sluice.config.v1.Contact
-	12, // 27: sluice.config.v1.Account.capacity:type_name -> sluice.config.v1.Capacity
-	15, // 28: sluice.config.v1.Windows.open:type_name -> sluice.config.v1.OpenHours
-	16, // 29: sluice.config.v1.Windows.maintenance:type_name -> sluice.config.v1.Maintenance
-	1,  // 30: sluice.config.v1.OpenHours.days:type_name -> sluice.config.v1.DayOfWeek
-	27, // 31: sluice.config.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
-	27, // 32: sluice.config.v1.Maintenance.to:type_name -> google.protobuf.Timestamp
-	25, // 33: sluice.config.v1.Route.business_type:type_name -> sluice.config.v1.BusinessType
-	19, // 34: sluice.config.v1.Route.members:type_name -> sluice.config.v1.RouteMember
-	25, // 35: sluice.config.v1.StaticOrder.business_type:type_name -> sluice.config.v1.BusinessType
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	25, // 9: sluice.config.v1.Catalog.strategies:type_name -> sluice.config.v1.Strategy
+	0,  // 10: sluice.config.v1.FailureDomain.kind:type_name -> sluice.config.v1.FailureDomainKind
+	7,  // 11: sluice.config.v1.CodeTable.codes:type_name -> sluice.config.v1.ResponseCode
+	26, // 12: sluice.config.v1.ResponseCode.outcome:type_name -> sluice.config.v1.Outcome
+	27, // 13: sluice.config.v1.Channel.business_types:type_name -> sluice.config.v1.BusinessType
+	9,  // 14: sluice.config.v1.Channel.instruments:type_name -> sluice.config.v1.Instrument
+	11, // 15: sluice.config.v1.Channel.accounts:type_name -> sluice.config.v1.Account
+	27, // 16: sluice.config.v1.Channel.requires_enrolment:type_name -> sluice.config.v1.BusinessType
+	13, // 17: sluice.config.v1.Channel.fee:type_name -> sluice.config.v1.Fee
+	23, // 18: sluice.config.v1.Channel.result_time:type_name -> google.protobuf.Duration
+	23, // 19: sluice.config.v1.Channel.settlement_time:type_name -> google.protobuf.Duration
+	14, // 20: sluice.config.v1.Channel.windows:type_name -> sluice.config.v1.Windows
+	12, // 21: sluice.config.v1.Channel.capacity:type_name -> sluice.config.v1.Capacity
+	17, // 22: sluice.config.v1.Channel.contacts:type_name -> sluice.config.v1.Contact
+	21, // 23: sluice.config.v1.Channel.tags:type_name -> sluice.config.v1.Channel.TagsEntry
+	24, // 24: sluice.config.v1.Channel.policy:type_name -> sluice.config.v1.Policy
+	22, // 25: sluice.config.v1.Channel.attributes:type_name -> sluice.config.v1.Channel.AttributesEntry
+	28, // 26: sluice.config.v1.Instrument.card_types:type_name -> sluice.config.v1.CardType
+	10, // 27: sluice.config.v1.Instrument.limits:type_name -> sluice.config.v1.AmountLimit
+	17, // 28: sluice.config.v1.Account.owner:type_name -> sluice.config.v1.Contact
+	12, // 29: sluice.config.v1.Account.capacity:type_name -> sluice.config.v1.Capacity
+	15, // 30: sluice.config.v1.Windows.open:type_name -> sluice.config.v1.OpenHours
+	16, // 31: sluice.config.v1.Windows.maintenance:type_name -> sluice.config.v1.Maintenance
+	1,  // 32: sluice.config.v1.OpenHours.days:type_name -> sluice.config.v1.DayOfWeek
+	29, // 33: sluice.config.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
+	29, // 34: sluice.config.v1.Maintenance.to:type_name -> google.protobuf.Timestamp
+	27, // 35: sluice.config.v1.Route.business_type:type_name -> sluice.config.v1.BusinessType
+	19, // 36: sluice.config.v1.Route.members:type_name -> sluice.config.v1.RouteMember
+	27, // 37: sluice.config.v1.StaticOrder.business_type:type_name -> sluice.config.v1.BusinessType
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_sluice_config_v1_catalog_proto_init() }
@@ -1965,6 +2010,7 @@ func file_sluice_config_v1_catalog_proto_init() {
 	}
 	file_sluice_config_v1_payment_proto_init()
 	file_sluice_config_v1_policy_proto_init()
+	file_sluice_config_v1_ranking_proto_init()
 	file_sluice_config_v1_catalog_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1972,7 +2018,7 @@ func file_sluice_config_v1_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_config_v1_catalog_proto_rawDesc), len(file_sluice_config_v1_catalog_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

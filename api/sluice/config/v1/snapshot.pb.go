@@ -259,7 +259,8 @@ func (x *Scores) GetSecond() int64 {
 // Score is what is known about one item.
 type Score struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The item: a channel, or channel × instrument.
+	// The item: a channel, or channel × business type, × method, × instrument or
+	// × account.
 	Scope *Scope `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
 	// Success rate, user declines excluded, in ppm.
 	SuccessRatePpm uint32 `protobuf:"varint,2,opt,name=success_rate_ppm,json=successRatePpm,proto3" json:"success_rate_ppm,omitempty"`
@@ -272,6 +273,11 @@ type Score struct {
 	// Learned result time: the 90th percentile of the time until results come
 	// back, in milliseconds; 0 = not known yet.
 	ResultTimeMs uint32 `protobuf:"varint,6,opt,name=result_time_ms,json=resultTimeMs,proto3" json:"result_time_ms,omitempty"`
+	// How far the item is behind its minimum commitment, in ppm of it; 0 = it is
+	// not behind, or has none.
+	CommitmentPpm uint32 `protobuf:"varint,7,opt,name=commitment_ppm,json=commitmentPpm,proto3" json:"commitment_ppm,omitempty"`
+	// Part of the quota that is left, in ppm; absent = there is no quota.
+	QuotaLeftPpm *uint32 `protobuf:"varint,8,opt,name=quota_left_ppm,json=quotaLeftPpm,proto3,oneof" json:"quota_left_ppm,omitempty"`
 	// Results behind the success rate, older ones discounted: 0 = only what wider
 	// items and the prior say.
 	Samples uint32 `protobuf:"varint,9,opt,name=samples,proto3" json:"samples,omitempty"`
@@ -349,6 +355,20 @@ func (x *Score) GetFrozen() bool {
 func (x *Score) GetResultTimeMs() uint32 {
 	if x != nil {
 		return x.ResultTimeMs
+	}
+	return 0
+}
+
+func (x *Score) GetCommitmentPpm() uint32 {
+	if x != nil {
+		return x.CommitmentPpm
+	}
+	return 0
+}
+
+func (x *Score) GetQuotaLeftPpm() uint32 {
+	if x != nil && x.QuotaLeftPpm != nil {
+		return *x.QuotaLeftPpm
 	}
 	return 0
 }
@@ -561,17 +581,20 @@ const file_sluice_config_v1_snapshot_proto_rawDesc = "" +
 	"\fstatic_order\x18\t \x03(\v2\x1d.sluice.config.v1.StaticOrderR\vstaticOrder\"Q\n" +
 	"\x06Scores\x12/\n" +
 	"\x06scores\x18\x01 \x03(\v2\x17.sluice.config.v1.ScoreR\x06scores\x12\x16\n" +
-	"\x06second\x18\x02 \x01(\x03R\x06second\"\x9c\x02\n" +
+	"\x06second\x18\x02 \x01(\x03R\x06second\"\x81\x03\n" +
 	"\x05Score\x12-\n" +
 	"\x05scope\x18\x01 \x01(\v2\x17.sluice.config.v1.ScopeR\x05scope\x12(\n" +
 	"\x10success_rate_ppm\x18\x02 \x01(\rR\x0esuccessRatePpm\x12\x1a\n" +
 	"\bfeedback\x18\x03 \x01(\rR\bfeedback\x12!\n" +
 	"\fheadroom_ppm\x18\x04 \x01(\rR\vheadroomPpm\x12\x16\n" +
 	"\x06frozen\x18\x05 \x01(\bR\x06frozen\x12$\n" +
-	"\x0eresult_time_ms\x18\x06 \x01(\rR\fresultTimeMs\x12\x18\n" +
+	"\x0eresult_time_ms\x18\x06 \x01(\rR\fresultTimeMs\x12%\n" +
+	"\x0ecommitment_ppm\x18\a \x01(\rR\rcommitmentPpm\x12)\n" +
+	"\x0equota_left_ppm\x18\b \x01(\rH\x00R\fquotaLeftPpm\x88\x01\x01\x12\x18\n" +
 	"\asamples\x18\t \x01(\rR\asamples\x12#\n" +
 	"\rdeviation_ppm\x18\n" +
-	" \x01(\rR\fdeviationPpm\"\xfa\x01\n" +
+	" \x01(\rR\fdeviationPpmB\x11\n" +
+	"\x0f_quota_left_ppm\"\xfa\x01\n" +
 	"\x10SnapshotManifest\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1a\n" +
@@ -644,6 +667,7 @@ func file_sluice_config_v1_snapshot_proto_init() {
 	}
 	file_sluice_config_v1_catalog_proto_init()
 	file_sluice_config_v1_state_proto_init()
+	file_sluice_config_v1_snapshot_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
