@@ -221,16 +221,20 @@ func (x *ApplyCatalogRequest) GetValidateOnly() bool {
 // ApplyCatalogResponse says what the catalogue changed, or would change.
 type ApplyCatalogResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The new revision; its number is 0 with validate_only.
+	// The new revision; its number is 0 with validate_only. Where the catalogue was
+	// in force already, that one.
 	Revision *CatalogRevision `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	// What changed.
 	Diff *CatalogDiff `protobuf:"bytes,2,opt,name=diff,proto3" json:"diff,omitempty"`
-	// Etag of the new catalogue.
+	// Etag of the catalogue that is in force now: with validate_only the one to
+	// give back, so that what was shown is what is applied.
 	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
-	// Table revision that it made; 0 with validate_only.
+	// Table revision that it made; 0 with validate_only and where nothing changed.
 	TableRevision int64 `protobuf:"varint,4,opt,name=table_revision,json=tableRevision,proto3" json:"table_revision,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Sequence of the journal entry; 0 as table_revision.
+	JournalSequence uint64 `protobuf:"varint,5,opt,name=journal_sequence,json=journalSequence,proto3" json:"journal_sequence,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ApplyCatalogResponse) Reset() {
@@ -287,6 +291,13 @@ func (x *ApplyCatalogResponse) GetEtag() string {
 func (x *ApplyCatalogResponse) GetTableRevision() int64 {
 	if x != nil {
 		return x.TableRevision
+	}
+	return 0
+}
+
+func (x *ApplyCatalogResponse) GetJournalSequence() uint64 {
+	if x != nil {
+		return x.JournalSequence
 	}
 	return 0
 }
@@ -487,16 +498,19 @@ func (x *RollbackCatalogRequest) GetValidateOnly() bool {
 // RollbackCatalogResponse says what the rollback changed, or would change.
 type RollbackCatalogResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The new revision; its number is 0 with validate_only.
+	// The new revision; its number is 0 with validate_only. Where the catalogue of
+	// that revision is in force under another number, that one.
 	Revision *CatalogRevision `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	// What changed.
 	Diff *CatalogDiff `protobuf:"bytes,2,opt,name=diff,proto3" json:"diff,omitempty"`
 	// Etag of the catalogue in force.
 	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
-	// Table revision that it made; 0 with validate_only.
+	// Table revision that it made; 0 with validate_only and where nothing changed.
 	TableRevision int64 `protobuf:"varint,4,opt,name=table_revision,json=tableRevision,proto3" json:"table_revision,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Sequence of the journal entry; 0 as table_revision.
+	JournalSequence uint64 `protobuf:"varint,5,opt,name=journal_sequence,json=journalSequence,proto3" json:"journal_sequence,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *RollbackCatalogResponse) Reset() {
@@ -553,6 +567,13 @@ func (x *RollbackCatalogResponse) GetEtag() string {
 func (x *RollbackCatalogResponse) GetTableRevision() int64 {
 	if x != nil {
 		return x.TableRevision
+	}
+	return 0
+}
+
+func (x *RollbackCatalogResponse) GetJournalSequence() uint64 {
+	if x != nil {
+		return x.JournalSequence
 	}
 	return 0
 }
@@ -666,13 +687,16 @@ type CatalogDiff struct {
 	MovedPpm uint32 `protobuf:"varint,2,opt,name=moved_ppm,json=movedPpm,proto3" json:"moved_ppm,omitempty"`
 	// Where it moves, greatest part first.
 	Shifts []*CatalogShift `protobuf:"bytes,3,rep,name=shifts,proto3" json:"shifts,omitempty"`
-	// Number of recent decisions that moved_ppm was computed from; 0 = none are
+	// Number of recent payments that moved_ppm was computed from: those this
+	// replica keeps and one of the catalogues finds a channel for. 0 = none are
 	// kept, and nothing is said about traffic.
 	Sample uint64 `protobuf:"varint,4,opt,name=sample,proto3" json:"sample,omitempty"`
-	// What to know, e.g. an order on a scope that no longer exists.
-	Warnings      []string `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// What to know, e.g. a channel that is taken out and has recent payments.
+	Warnings []string `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// When the oldest of the recent payments was decided; absent without any.
+	SampleStartTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=sample_start_time,json=sampleStartTime,proto3" json:"sample_start_time,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *CatalogDiff) Reset() {
@@ -740,10 +764,18 @@ func (x *CatalogDiff) GetWarnings() []string {
 	return nil
 }
 
+func (x *CatalogDiff) GetSampleStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SampleStartTime
+	}
+	return nil
+}
+
 // CatalogChange is one changed entry.
 type CatalogChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where, e.g. `channels[alipay].weight`.
+	// Where, e.g. `channels[alipay].weight`. Entries of lists are named by their
+	// id, never by their place; `routes.order` is about the order of a list.
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// Before; empty = was not there.
 	Before string `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
@@ -815,7 +847,11 @@ type CatalogShift struct {
 	// To this channel; empty = is refused.
 	ToChannel string `protobuf:"bytes,3,opt,name=to_channel,json=toChannel,proto3" json:"to_channel,omitempty"`
 	// Part of the recent real traffic, in ppm.
-	SharePpm      uint32 `protobuf:"varint,4,opt,name=share_ppm,json=sharePpm,proto3" json:"share_ppm,omitempty"`
+	SharePpm uint32 `protobuf:"varint,4,opt,name=share_ppm,json=sharePpm,proto3" json:"share_ppm,omitempty"`
+	// Part of the recent real traffic of this bank, in ppm.
+	BankSharePpm uint32 `protobuf:"varint,5,opt,name=bank_share_ppm,json=bankSharePpm,proto3" json:"bank_share_ppm,omitempty"`
+	// How many of the recent payments.
+	Payments      uint64 `protobuf:"varint,6,opt,name=payments,proto3" json:"payments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -878,6 +914,20 @@ func (x *CatalogShift) GetSharePpm() uint32 {
 	return 0
 }
 
+func (x *CatalogShift) GetBankSharePpm() uint32 {
+	if x != nil {
+		return x.BankSharePpm
+	}
+	return 0
+}
+
+func (x *CatalogShift) GetPayments() uint64 {
+	if x != nil {
+		return x.Payments
+	}
+	return 0
+}
+
 var File_sluice_v1_catalog_service_proto protoreflect.FileDescriptor
 
 const file_sluice_v1_catalog_service_proto_rawDesc = "" +
@@ -896,12 +946,13 @@ const file_sluice_v1_catalog_service_proto_rawDesc = "" +
 	"\x04etag\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\x04etag\x126\n" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tB\x17\xbaH\x14\xd8\x01\x01r\x0f2\r^[!-~]{1,64}$R\trequestId\x12#\n" +
-	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\"\xb5\x01\n" +
+	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\"\xe0\x01\n" +
 	"\x14ApplyCatalogResponse\x126\n" +
 	"\brevision\x18\x01 \x01(\v2\x1a.sluice.v1.CatalogRevisionR\brevision\x12*\n" +
 	"\x04diff\x18\x02 \x01(\v2\x16.sluice.v1.CatalogDiffR\x04diff\x12\x12\n" +
 	"\x04etag\x18\x03 \x01(\tR\x04etag\x12%\n" +
-	"\x0etable_revision\x18\x04 \x01(\x03R\rtableRevision\"m\n" +
+	"\x0etable_revision\x18\x04 \x01(\x03R\rtableRevision\x12)\n" +
+	"\x10journal_sequence\x18\x05 \x01(\x04R\x0fjournalSequence\"m\n" +
 	"\x1bListCatalogRevisionsRequest\x12%\n" +
 	"\tpage_size\x18\x01 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
@@ -916,12 +967,13 @@ const file_sluice_v1_catalog_service_proto_rawDesc = "" +
 	"\x04etag\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\x04etag\x126\n" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tB\x17\xbaH\x14\xd8\x01\x01r\x0f2\r^[!-~]{1,64}$R\trequestId\x12#\n" +
-	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\"\xb8\x01\n" +
+	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\"\xe3\x01\n" +
 	"\x17RollbackCatalogResponse\x126\n" +
 	"\brevision\x18\x01 \x01(\v2\x1a.sluice.v1.CatalogRevisionR\brevision\x12*\n" +
 	"\x04diff\x18\x02 \x01(\v2\x16.sluice.v1.CatalogDiffR\x04diff\x12\x12\n" +
 	"\x04etag\x18\x03 \x01(\tR\x04etag\x12%\n" +
-	"\x0etable_revision\x18\x04 \x01(\x03R\rtableRevision\"\xf0\x01\n" +
+	"\x0etable_revision\x18\x04 \x01(\x03R\rtableRevision\x12)\n" +
+	"\x10journal_sequence\x18\x05 \x01(\x04R\x0fjournalSequence\"\xf0\x01\n" +
 	"\x0fCatalogRevision\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -931,23 +983,26 @@ const file_sluice_v1_catalog_service_proto_rawDesc = "" +
 	"createTime\x12\x19\n" +
 	"\bin_force\x18\x06 \x01(\bR\ainForce\x12\x1f\n" +
 	"\vrollback_of\x18\a \x01(\x04R\n" +
-	"rollbackOf\"\xc3\x01\n" +
+	"rollbackOf\"\x8b\x02\n" +
 	"\vCatalogDiff\x122\n" +
 	"\achanges\x18\x01 \x03(\v2\x18.sluice.v1.CatalogChangeR\achanges\x12\x1b\n" +
 	"\tmoved_ppm\x18\x02 \x01(\rR\bmovedPpm\x12/\n" +
 	"\x06shifts\x18\x03 \x03(\v2\x17.sluice.v1.CatalogShiftR\x06shifts\x12\x16\n" +
 	"\x06sample\x18\x04 \x01(\x04R\x06sample\x12\x1a\n" +
-	"\bwarnings\x18\x05 \x03(\tR\bwarnings\"Q\n" +
+	"\bwarnings\x18\x05 \x03(\tR\bwarnings\x12F\n" +
+	"\x11sample_start_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0fsampleStartTime\"Q\n" +
 	"\rCatalogChange\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
-	"\x05after\x18\x03 \x01(\tR\x05after\"\x81\x01\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after\"\xc3\x01\n" +
 	"\fCatalogShift\x12\x12\n" +
 	"\x04bank\x18\x01 \x01(\tR\x04bank\x12!\n" +
 	"\ffrom_channel\x18\x02 \x01(\tR\vfromChannel\x12\x1d\n" +
 	"\n" +
 	"to_channel\x18\x03 \x01(\tR\ttoChannel\x12\x1b\n" +
-	"\tshare_ppm\x18\x04 \x01(\rR\bsharePpm2\xef\x02\n" +
+	"\tshare_ppm\x18\x04 \x01(\rR\bsharePpm\x12$\n" +
+	"\x0ebank_share_ppm\x18\x05 \x01(\rR\fbankSharePpm\x12\x1a\n" +
+	"\bpayments\x18\x06 \x01(\x04R\bpayments2\xef\x02\n" +
 	"\x0eCatalogService\x12I\n" +
 	"\n" +
 	"GetCatalog\x12\x1c.sluice.v1.GetCatalogRequest\x1a\x1d.sluice.v1.GetCatalogResponse\x12O\n" +
@@ -996,19 +1051,20 @@ var file_sluice_v1_catalog_service_proto_depIdxs = []int32{
 	13, // 8: sluice.v1.CatalogRevision.create_time:type_name -> google.protobuf.Timestamp
 	10, // 9: sluice.v1.CatalogDiff.changes:type_name -> sluice.v1.CatalogChange
 	11, // 10: sluice.v1.CatalogDiff.shifts:type_name -> sluice.v1.CatalogShift
-	0,  // 11: sluice.v1.CatalogService.GetCatalog:input_type -> sluice.v1.GetCatalogRequest
-	2,  // 12: sluice.v1.CatalogService.ApplyCatalog:input_type -> sluice.v1.ApplyCatalogRequest
-	4,  // 13: sluice.v1.CatalogService.ListCatalogRevisions:input_type -> sluice.v1.ListCatalogRevisionsRequest
-	6,  // 14: sluice.v1.CatalogService.RollbackCatalog:input_type -> sluice.v1.RollbackCatalogRequest
-	1,  // 15: sluice.v1.CatalogService.GetCatalog:output_type -> sluice.v1.GetCatalogResponse
-	3,  // 16: sluice.v1.CatalogService.ApplyCatalog:output_type -> sluice.v1.ApplyCatalogResponse
-	5,  // 17: sluice.v1.CatalogService.ListCatalogRevisions:output_type -> sluice.v1.ListCatalogRevisionsResponse
-	7,  // 18: sluice.v1.CatalogService.RollbackCatalog:output_type -> sluice.v1.RollbackCatalogResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	13, // 11: sluice.v1.CatalogDiff.sample_start_time:type_name -> google.protobuf.Timestamp
+	0,  // 12: sluice.v1.CatalogService.GetCatalog:input_type -> sluice.v1.GetCatalogRequest
+	2,  // 13: sluice.v1.CatalogService.ApplyCatalog:input_type -> sluice.v1.ApplyCatalogRequest
+	4,  // 14: sluice.v1.CatalogService.ListCatalogRevisions:input_type -> sluice.v1.ListCatalogRevisionsRequest
+	6,  // 15: sluice.v1.CatalogService.RollbackCatalog:input_type -> sluice.v1.RollbackCatalogRequest
+	1,  // 16: sluice.v1.CatalogService.GetCatalog:output_type -> sluice.v1.GetCatalogResponse
+	3,  // 17: sluice.v1.CatalogService.ApplyCatalog:output_type -> sluice.v1.ApplyCatalogResponse
+	5,  // 18: sluice.v1.CatalogService.ListCatalogRevisions:output_type -> sluice.v1.ListCatalogRevisionsResponse
+	7,  // 19: sluice.v1.CatalogService.RollbackCatalog:output_type -> sluice.v1.RollbackCatalogResponse
+	16, // [16:20] is the sub-list for method output_type
+	12, // [12:16] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_sluice_v1_catalog_service_proto_init() }

@@ -96,6 +96,11 @@ const (
 	// RESOURCE_EXHAUSTED: the merchant sends more payments a second than its limit
 	// allows; other merchants are served. Ask again at defer_until.
 	ErrorReason_ERROR_REASON_MERCHANT_LIMITED ErrorReason = 31
+	// FAILED_PRECONDITION: the catalogue does not know scopes that are under an
+	// operator's order; release them first or keep them.
+	ErrorReason_ERROR_REASON_ORDER_STRANDED ErrorReason = 32
+	// FAILED_PRECONDITION: the revision to go back to is in force.
+	ErrorReason_ERROR_REASON_REVISION_IN_FORCE ErrorReason = 33
 )
 
 // Enum value maps for ErrorReason.
@@ -133,6 +138,8 @@ var (
 		29: "ERROR_REASON_SNAPSHOT_BEHIND",
 		30: "ERROR_REASON_SERIES_UNAVAILABLE",
 		31: "ERROR_REASON_MERCHANT_LIMITED",
+		32: "ERROR_REASON_ORDER_STRANDED",
+		33: "ERROR_REASON_REVISION_IN_FORCE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                0,
@@ -167,6 +174,8 @@ var (
 		"ERROR_REASON_SNAPSHOT_BEHIND":            29,
 		"ERROR_REASON_SERIES_UNAVAILABLE":         30,
 		"ERROR_REASON_MERCHANT_LIMITED":           31,
+		"ERROR_REASON_ORDER_STRANDED":             32,
+		"ERROR_REASON_REVISION_IN_FORCE":          33,
 	}
 )
 
@@ -403,7 +412,7 @@ const file_sluice_v1_errors_proto_rawDesc = "" +
 	"attempt_id\x18\x03 \x01(\tR\tattemptId\x123\n" +
 	"\aoutcome\x18\x04 \x01(\x0e2\x19.sluice.config.v1.OutcomeR\aoutcome\x12\x19\n" +
 	"\braw_code\x18\x05 \x01(\tR\arawCode\x12\x16\n" +
-	"\x06advice\x18\x06 \x01(\tR\x06advice*\xd6\b\n" +
+	"\x06advice\x18\x06 \x01(\tR\x06advice*\x9b\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ERROR_REASON_ALREADY_PAID\x10\x01\x12+\n" +
@@ -437,7 +446,9 @@ const file_sluice_v1_errors_proto_rawDesc = "" +
 	"\x1cERROR_REASON_PAYMENT_EXPIRED\x10\x1c\x12 \n" +
 	"\x1cERROR_REASON_SNAPSHOT_BEHIND\x10\x1d\x12#\n" +
 	"\x1fERROR_REASON_SERIES_UNAVAILABLE\x10\x1e\x12!\n" +
-	"\x1dERROR_REASON_MERCHANT_LIMITED\x10\x1fB5Z3github.com/sluice-pay/sluice/api/sluice/v1;sluicev1b\x06proto3"
+	"\x1dERROR_REASON_MERCHANT_LIMITED\x10\x1f\x12\x1f\n" +
+	"\x1bERROR_REASON_ORDER_STRANDED\x10 \x12\"\n" +
+	"\x1eERROR_REASON_REVISION_IN_FORCE\x10!B5Z3github.com/sluice-pay/sluice/api/sluice/v1;sluicev1b\x06proto3"
 
 var (
 	file_sluice_v1_errors_proto_rawDescOnce sync.Once

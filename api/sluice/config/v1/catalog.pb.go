@@ -695,7 +695,12 @@ type Channel struct {
 	Policy *Policy `protobuf:"bytes,19,opt,name=policy,proto3" json:"policy,omitempty"`
 	// Numbers of the owner's own that strategies may sort by, at most 32, keys at
 	// most 64 bytes.
-	Attributes    map[string]int64 `protobuf:"bytes,20,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Attributes map[string]int64 `protobuf:"bytes,20,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Takes no new payment any more: it is ranked for none, while the refunds,
+	// cancels and queries of what it was paid still reach it. Keep a channel that
+	// has had payments like this, in its routes or out of them, until no refund
+	// can come any more; one that is taken out of the catalogue loses them.
+	Retired       bool `protobuf:"varint,21,opt,name=retired,proto3" json:"retired,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -868,6 +873,13 @@ func (x *Channel) GetAttributes() map[string]int64 {
 		return x.Attributes
 	}
 	return nil
+}
+
+func (x *Channel) GetRetired() bool {
+	if x != nil {
+		return x.Retired
+	}
+	return false
 }
 
 // Instrument is a method with its banks and card types: every combination that
@@ -1779,8 +1791,7 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\x06advice\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06advice\x12*\n" +
 	"\vdescription\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\vdescription:{\xbaHx\x1av\n" +
 	"\x13response_code.final\x12-final may be given for definite failures only\x1a0!has(this.final) || !(this.outcome in [1, 2, 9])B\b\n" +
-	"\x06_final\"\xe7\n" +
-	"\n" +
+	"\x06_final\"\x81\v\n" +
 	"\aChannel\x128\n" +
 	"\x02id\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x02id\x12\x1c\n" +
 	"\x04name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12%\n" +
@@ -1811,7 +1822,8 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\n" +
 	"attributes\x18\x14 \x03(\v2).sluice.config.v1.Channel.AttributesEntryB\x10\xbaH\r\x9a\x01\n" +
 	"\x10 \"\x06r\x04\x10\x01\x18@R\n" +
-	"attributes\x1a7\n" +
+	"attributes\x12\x18\n" +
+	"\aretired\x18\x15 \x01(\bR\aretired\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +

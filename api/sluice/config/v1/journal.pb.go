@@ -122,7 +122,9 @@ type JournalEntry struct {
 	// Number of the catalogue this change put in force; 0 = unchanged.
 	Catalog uint64 `protobuf:"varint,10,opt,name=catalog,proto3" json:"catalog,omitempty"`
 	// Hash of the entry before, 32 bytes; all zero for the first.
-	PreviousHash  []byte `protobuf:"bytes,11,opt,name=previous_hash,json=previousHash,proto3" json:"previous_hash,omitempty"`
+	PreviousHash []byte `protobuf:"bytes,11,opt,name=previous_hash,json=previousHash,proto3" json:"previous_hash,omitempty"`
+	// Number of the catalogue that this change brought back; 0 = none.
+	RollbackOf    uint64 `protobuf:"varint,12,opt,name=rollback_of,json=rollbackOf,proto3" json:"rollback_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -234,6 +236,13 @@ func (x *JournalEntry) GetPreviousHash() []byte {
 	return nil
 }
 
+func (x *JournalEntry) GetRollbackOf() uint64 {
+	if x != nil {
+		return x.RollbackOf
+	}
+	return 0
+}
+
 // Move is one state before and after a change.
 type Move struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -326,7 +335,7 @@ const file_sluice_config_v1_journal_proto_rawDesc = "" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x12\n" +
 	"\x04hash\x18\x03 \x01(\fR\x04hash\x12\x18\n" +
-	"\acatalog\x18\x04 \x01(\x04R\acatalog\"\xb0\x03\n" +
+	"\acatalog\x18\x04 \x01(\x04R\acatalog\"\xd1\x03\n" +
 	"\fJournalEntry\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12-\n" +
@@ -340,7 +349,9 @@ const file_sluice_config_v1_journal_proto_rawDesc = "" +
 	"\x06alerts\x18\t \x03(\v2\x17.sluice.config.v1.AlertR\x06alerts\x12\x18\n" +
 	"\acatalog\x18\n" +
 	" \x01(\x04R\acatalog\x12#\n" +
-	"\rprevious_hash\x18\v \x01(\fR\fpreviousHash\"\xef\x01\n" +
+	"\rprevious_hash\x18\v \x01(\fR\fpreviousHash\x12\x1f\n" +
+	"\vrollback_of\x18\f \x01(\x04R\n" +
+	"rollbackOf\"\xef\x01\n" +
 	"\x04Move\x124\n" +
 	"\x06before\x18\x01 \x01(\v2\x1c.sluice.config.v1.ScopeStateR\x06before\x122\n" +
 	"\x05after\x18\x02 \x01(\v2\x1c.sluice.config.v1.ScopeStateR\x05after\x12\x16\n" +

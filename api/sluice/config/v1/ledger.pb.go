@@ -87,6 +87,107 @@ func (x *StoredCatalog) GetSha256() []byte {
 	return nil
 }
 
+// StoredRevision is about one catalogue that was put in force. It is written
+// with the change that did so and kept as long as the catalogue.
+type StoredRevision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the catalogue, from 1 without gaps.
+	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// The owner's own label.
+	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// Who put it in force.
+	Author string `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When, by the clock of whoever did.
+	Time *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=time,proto3" json:"time,omitempty"`
+	// Number of the catalogue it brought back; 0 = none.
+	RollbackOf uint64 `protobuf:"varint,6,opt,name=rollback_of,json=rollbackOf,proto3" json:"rollback_of,omitempty"`
+	// Sequence of the journal entry.
+	Sequence      uint64 `protobuf:"varint,7,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoredRevision) Reset() {
+	*x = StoredRevision{}
+	mi := &file_sluice_config_v1_ledger_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoredRevision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoredRevision) ProtoMessage() {}
+
+func (x *StoredRevision) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_config_v1_ledger_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoredRevision.ProtoReflect.Descriptor instead.
+func (*StoredRevision) Descriptor() ([]byte, []int) {
+	return file_sluice_config_v1_ledger_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *StoredRevision) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *StoredRevision) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *StoredRevision) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *StoredRevision) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *StoredRevision) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *StoredRevision) GetRollbackOf() uint64 {
+	if x != nil {
+		return x.RollbackOf
+	}
+	return 0
+}
+
+func (x *StoredRevision) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
 // StoredRequest remembers that a request id was used, for a day.
 type StoredRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -98,7 +199,7 @@ type StoredRequest struct {
 
 func (x *StoredRequest) Reset() {
 	*x = StoredRequest{}
-	mi := &file_sluice_config_v1_ledger_proto_msgTypes[1]
+	mi := &file_sluice_config_v1_ledger_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -110,7 +211,7 @@ func (x *StoredRequest) String() string {
 func (*StoredRequest) ProtoMessage() {}
 
 func (x *StoredRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_config_v1_ledger_proto_msgTypes[1]
+	mi := &file_sluice_config_v1_ledger_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -123,7 +224,7 @@ func (x *StoredRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredRequest.ProtoReflect.Descriptor instead.
 func (*StoredRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_config_v1_ledger_proto_rawDescGZIP(), []int{1}
+	return file_sluice_config_v1_ledger_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *StoredRequest) GetSequence() uint64 {
@@ -147,7 +248,7 @@ type StoredLeader struct {
 
 func (x *StoredLeader) Reset() {
 	*x = StoredLeader{}
-	mi := &file_sluice_config_v1_ledger_proto_msgTypes[2]
+	mi := &file_sluice_config_v1_ledger_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -159,7 +260,7 @@ func (x *StoredLeader) String() string {
 func (*StoredLeader) ProtoMessage() {}
 
 func (x *StoredLeader) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_config_v1_ledger_proto_msgTypes[2]
+	mi := &file_sluice_config_v1_ledger_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -172,7 +273,7 @@ func (x *StoredLeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredLeader.ProtoReflect.Descriptor instead.
 func (*StoredLeader) Descriptor() ([]byte, []int) {
-	return file_sluice_config_v1_ledger_proto_rawDescGZIP(), []int{2}
+	return file_sluice_config_v1_ledger_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *StoredLeader) GetReplica() string {
@@ -202,7 +303,7 @@ type StoredCheckpoint struct {
 
 func (x *StoredCheckpoint) Reset() {
 	*x = StoredCheckpoint{}
-	mi := &file_sluice_config_v1_ledger_proto_msgTypes[3]
+	mi := &file_sluice_config_v1_ledger_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -214,7 +315,7 @@ func (x *StoredCheckpoint) String() string {
 func (*StoredCheckpoint) ProtoMessage() {}
 
 func (x *StoredCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_config_v1_ledger_proto_msgTypes[3]
+	mi := &file_sluice_config_v1_ledger_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -227,7 +328,7 @@ func (x *StoredCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredCheckpoint.ProtoReflect.Descriptor instead.
 func (*StoredCheckpoint) Descriptor() ([]byte, []int) {
-	return file_sluice_config_v1_ledger_proto_rawDescGZIP(), []int{3}
+	return file_sluice_config_v1_ledger_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *StoredCheckpoint) GetWriteTime() *timestamppb.Timestamp {
@@ -258,7 +359,7 @@ type JournalBase struct {
 
 func (x *JournalBase) Reset() {
 	*x = JournalBase{}
-	mi := &file_sluice_config_v1_ledger_proto_msgTypes[4]
+	mi := &file_sluice_config_v1_ledger_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -270,7 +371,7 @@ func (x *JournalBase) String() string {
 func (*JournalBase) ProtoMessage() {}
 
 func (x *JournalBase) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_config_v1_ledger_proto_msgTypes[4]
+	mi := &file_sluice_config_v1_ledger_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -283,7 +384,7 @@ func (x *JournalBase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalBase.ProtoReflect.Descriptor instead.
 func (*JournalBase) Descriptor() ([]byte, []int) {
-	return file_sluice_config_v1_ledger_proto_rawDescGZIP(), []int{4}
+	return file_sluice_config_v1_ledger_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *JournalBase) GetSequence() uint64 {
@@ -308,7 +409,16 @@ const file_sluice_config_v1_ledger_proto_rawDesc = "" +
 	"\rStoredCatalog\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04gzip\x18\x02 \x01(\fR\x04gzip\x12\x16\n" +
-	"\x06sha256\x18\x03 \x01(\fR\x06sha256\"+\n" +
+	"\x06sha256\x18\x03 \x01(\fR\x06sha256\"\xdf\x01\n" +
+	"\x0eStoredRevision\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
+	"\x06author\x18\x03 \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12.\n" +
+	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1f\n" +
+	"\vrollback_of\x18\x06 \x01(\x04R\n" +
+	"rollbackOf\x12\x1a\n" +
+	"\bsequence\x18\a \x01(\x04R\bsequence\"+\n" +
 	"\rStoredRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\"<\n" +
 	"\fStoredLeader\x12\x18\n" +
@@ -334,22 +444,24 @@ func file_sluice_config_v1_ledger_proto_rawDescGZIP() []byte {
 	return file_sluice_config_v1_ledger_proto_rawDescData
 }
 
-var file_sluice_config_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_sluice_config_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_sluice_config_v1_ledger_proto_goTypes = []any{
 	(*StoredCatalog)(nil),         // 0: sluice.config.v1.StoredCatalog
-	(*StoredRequest)(nil),         // 1: sluice.config.v1.StoredRequest
-	(*StoredLeader)(nil),          // 2: sluice.config.v1.StoredLeader
-	(*StoredCheckpoint)(nil),      // 3: sluice.config.v1.StoredCheckpoint
-	(*JournalBase)(nil),           // 4: sluice.config.v1.JournalBase
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*StoredRevision)(nil),        // 1: sluice.config.v1.StoredRevision
+	(*StoredRequest)(nil),         // 2: sluice.config.v1.StoredRequest
+	(*StoredLeader)(nil),          // 3: sluice.config.v1.StoredLeader
+	(*StoredCheckpoint)(nil),      // 4: sluice.config.v1.StoredCheckpoint
+	(*JournalBase)(nil),           // 5: sluice.config.v1.JournalBase
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
 }
 var file_sluice_config_v1_ledger_proto_depIdxs = []int32{
-	5, // 0: sluice.config.v1.StoredCheckpoint.write_time:type_name -> google.protobuf.Timestamp
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	6, // 0: sluice.config.v1.StoredRevision.time:type_name -> google.protobuf.Timestamp
+	6, // 1: sluice.config.v1.StoredCheckpoint.write_time:type_name -> google.protobuf.Timestamp
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_sluice_config_v1_ledger_proto_init() }
@@ -363,7 +475,7 @@ func file_sluice_config_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_config_v1_ledger_proto_rawDesc), len(file_sluice_config_v1_ledger_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
