@@ -101,6 +101,9 @@ const (
 	ErrorReason_ERROR_REASON_ORDER_STRANDED ErrorReason = 32
 	// FAILED_PRECONDITION: the revision to go back to is in force.
 	ErrorReason_ERROR_REASON_REVISION_IN_FORCE ErrorReason = 33
+	// FAILED_PRECONDITION: the payment has had all the attempts that its route or
+	// the catalogue allows; none of them is in doubt.
+	ErrorReason_ERROR_REASON_ATTEMPTS_EXHAUSTED ErrorReason = 34
 )
 
 // Enum value maps for ErrorReason.
@@ -140,6 +143,7 @@ var (
 		31: "ERROR_REASON_MERCHANT_LIMITED",
 		32: "ERROR_REASON_ORDER_STRANDED",
 		33: "ERROR_REASON_REVISION_IN_FORCE",
+		34: "ERROR_REASON_ATTEMPTS_EXHAUSTED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                0,
@@ -176,6 +180,7 @@ var (
 		"ERROR_REASON_MERCHANT_LIMITED":           31,
 		"ERROR_REASON_ORDER_STRANDED":             32,
 		"ERROR_REASON_REVISION_IN_FORCE":          33,
+		"ERROR_REASON_ATTEMPTS_EXHAUSTED":         34,
 	}
 )
 
@@ -313,7 +318,10 @@ type DecisiveAttempt struct {
 	// Its response code; empty = none.
 	RawCode string `protobuf:"bytes,5,opt,name=raw_code,json=rawCode,proto3" json:"raw_code,omitempty"`
 	// What the code table advises, e.g. `ASK_FOR_ANOTHER_CARD`; empty = nothing.
-	Advice        string `protobuf:"bytes,6,opt,name=advice,proto3" json:"advice,omitempty"`
+	Advice string `protobuf:"bytes,6,opt,name=advice,proto3" json:"advice,omitempty"`
+	// Whether the request did not name it: the replica remembered it from a report
+	// or from an answer of its own.
+	Remembered    bool `protobuf:"varint,7,opt,name=remembered,proto3" json:"remembered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -390,6 +398,13 @@ func (x *DecisiveAttempt) GetAdvice() string {
 	return ""
 }
 
+func (x *DecisiveAttempt) GetRemembered() bool {
+	if x != nil {
+		return x.Remembered
+	}
+	return false
+}
+
 var File_sluice_v1_errors_proto protoreflect.FileDescriptor
 
 const file_sluice_v1_errors_proto_rawDesc = "" +
@@ -404,7 +419,7 @@ const file_sluice_v1_errors_proto_rawDesc = "" +
 	"deferUntil\x124\n" +
 	"\aattempt\x18\x04 \x01(\v2\x1a.sluice.v1.DecisiveAttemptR\aattempt\x12%\n" +
 	"\x0etable_revision\x18\x05 \x01(\x03R\rtableRevision\x12B\n" +
-	"\x0fbank_down_since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\rbankDownSince\"\xcc\x01\n" +
+	"\x0fbank_down_since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\rbankDownSince\"\xec\x01\n" +
 	"\x0fDecisiveAttempt\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\tR\achannel\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1d\n" +
@@ -412,7 +427,10 @@ const file_sluice_v1_errors_proto_rawDesc = "" +
 	"attempt_id\x18\x03 \x01(\tR\tattemptId\x123\n" +
 	"\aoutcome\x18\x04 \x01(\x0e2\x19.sluice.config.v1.OutcomeR\aoutcome\x12\x19\n" +
 	"\braw_code\x18\x05 \x01(\tR\arawCode\x12\x16\n" +
-	"\x06advice\x18\x06 \x01(\tR\x06advice*\x9b\t\n" +
+	"\x06advice\x18\x06 \x01(\tR\x06advice\x12\x1e\n" +
+	"\n" +
+	"remembered\x18\a \x01(\bR\n" +
+	"remembered*\xc0\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ERROR_REASON_ALREADY_PAID\x10\x01\x12+\n" +
@@ -448,7 +466,8 @@ const file_sluice_v1_errors_proto_rawDesc = "" +
 	"\x1fERROR_REASON_SERIES_UNAVAILABLE\x10\x1e\x12!\n" +
 	"\x1dERROR_REASON_MERCHANT_LIMITED\x10\x1f\x12\x1f\n" +
 	"\x1bERROR_REASON_ORDER_STRANDED\x10 \x12\"\n" +
-	"\x1eERROR_REASON_REVISION_IN_FORCE\x10!B5Z3github.com/sluice-pay/sluice/api/sluice/v1;sluicev1b\x06proto3"
+	"\x1eERROR_REASON_REVISION_IN_FORCE\x10!\x12#\n" +
+	"\x1fERROR_REASON_ATTEMPTS_EXHAUSTED\x10\"B5Z3github.com/sluice-pay/sluice/api/sluice/v1;sluicev1b\x06proto3"
 
 var (
 	file_sluice_v1_errors_proto_rawDescOnce sync.Once

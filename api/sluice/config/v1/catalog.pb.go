@@ -204,7 +204,12 @@ type Catalog struct {
 	// entry the order is derived from the routes.
 	StaticOrder []*StaticOrder `protobuf:"bytes,11,rep,name=static_order,json=staticOrder,proto3" json:"static_order,omitempty"`
 	// Strategies by which routes rank their channels.
-	Strategies    []*Strategy `protobuf:"bytes,12,rep,name=strategies,proto3" json:"strategies,omitempty"`
+	Strategies []*Strategy `protobuf:"bytes,12,rep,name=strategies,proto3" json:"strategies,omitempty"`
+	// Most attempts of one payment, previous ones and the next included; 0 = not
+	// limited, but 64 attempts are always the last. REFUND, CANCEL and QUERY have
+	// only one channel and are not limited. What exceeds it is refused with
+	// ATTEMPTS_EXHAUSTED.
+	MaxAttempts   uint32 `protobuf:"varint,15,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -321,6 +326,13 @@ func (x *Catalog) GetStrategies() []*Strategy {
 		return x.Strategies
 	}
 	return nil
+}
+
+func (x *Catalog) GetMaxAttempts() uint32 {
+	if x != nil {
+		return x.MaxAttempts
+	}
+	return 0
 }
 
 // Entity is a settlement entity. Routing never crosses from one to another.
@@ -1513,7 +1525,10 @@ type Route struct {
 	UserTiers []string `protobuf:"bytes,7,rep,name=user_tiers,json=userTiers,proto3" json:"user_tiers,omitempty"`
 	// Id of the strategy that ranks the members; empty = by priority, split and
 	// weight alone.
-	Strategy      string `protobuf:"bytes,8,opt,name=strategy,proto3" json:"strategy,omitempty"`
+	Strategy string `protobuf:"bytes,8,opt,name=strategy,proto3" json:"strategy,omitempty"`
+	// Most attempts of one payment on this route; 0 = the catalogue's
+	// max_attempts.
+	MaxAttempts   uint32 `protobuf:"varint,9,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1602,6 +1617,13 @@ func (x *Route) GetStrategy() string {
 		return x.Strategy
 	}
 	return ""
+}
+
+func (x *Route) GetMaxAttempts() uint32 {
+	if x != nil {
+		return x.MaxAttempts
+	}
+	return 0
 }
 
 // RouteMember is one channel of a route.
@@ -1747,7 +1769,7 @@ var File_sluice_config_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x1esluice/config/v1/catalog.proto\x12\x10sluice.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esluice/config/v1/payment.proto\x1a\x1dsluice/config/v1/policy.proto\x1a\x1esluice/config/v1/ranking.proto\"\x95\x06\n" +
+	"\x1esluice/config/v1/catalog.proto\x12\x10sluice.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esluice/config/v1/payment.proto\x1a\x1dsluice/config/v1/policy.proto\x1a\x1esluice/config/v1/ranking.proto\"\xc1\x06\n" +
 	"\aCatalog\x12\x1b\n" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18dR\x04name\x12!\n" +
 	"\aversion\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\aversion\x12W\n" +
@@ -1764,7 +1786,8 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\fstatic_order\x18\v \x03(\v2\x1d.sluice.config.v1.StaticOrderB\t\xbaH\x06\x92\x01\x03\x10\x90NR\vstaticOrder\x12E\n" +
 	"\n" +
 	"strategies\x18\f \x03(\v2\x1a.sluice.config.v1.StrategyB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\n" +
-	"strategies\"`\n" +
+	"strategies\x12*\n" +
+	"\fmax_attempts\x18\x0f \x01(\rB\a\xbaH\x04*\x02\x18@R\vmaxAttempts\"`\n" +
 	"\x06Entity\x128\n" +
 	"\x02id\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x02id\x12\x1c\n" +
 	"\x04name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04name\"\xac\x01\n" +
@@ -1882,7 +1905,7 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\aContact\x12\x1d\n" +
 	"\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x04name\x12$\n" +
 	"\aaddress\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\aaddress\"\x93\x04\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\aaddress\"\xbf\x04\n" +
 	"\x05Route\x128\n" +
 	"\x02id\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x02id\x12U\n" +
 	"\rbusiness_type\x18\x02 \x01(\x0e2\x1e.sluice.config.v1.BusinessTypeB\x10\xbaH\r\x82\x01\n" +
@@ -1894,7 +1917,8 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\tmerchants\x18\x06 \x03(\tB2\xbaH/\x92\x01,\x10\x90N\x18\x01\"%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\tmerchants\x12P\n" +
 	"\n" +
 	"user_tiers\x18\a \x03(\tB1\xbaH.\x92\x01+\x10d\x18\x01\"%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\tuserTiers\x12#\n" +
-	"\bstrategy\x18\b \x01(\tB\a\xbaH\x04r\x02\x18@R\bstrategy\"\xbb\x01\n" +
+	"\bstrategy\x18\b \x01(\tB\a\xbaH\x04r\x02\x18@R\bstrategy\x12*\n" +
+	"\fmax_attempts\x18\t \x01(\rB\a\xbaH\x04*\x02\x18@R\vmaxAttempts\"\xbb\x01\n" +
 	"\vRouteMember\x12B\n" +
 	"\achannel\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\achannel\x12$\n" +
 	"\bpriority\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpriority\x12\x1f\n" +
