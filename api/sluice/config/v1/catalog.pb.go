@@ -203,6 +203,10 @@ type Catalog struct {
 	// Orders of last resort for clients that have no table at all. Without an
 	// entry the order is derived from the routes.
 	StaticOrder []*StaticOrder `protobuf:"bytes,11,rep,name=static_order,json=staticOrder,proto3" json:"static_order,omitempty"`
+	// Payments per second of single merchants.
+	MerchantLimits []*MerchantLimit `protobuf:"bytes,13,rep,name=merchant_limits,json=merchantLimits,proto3" json:"merchant_limits,omitempty"`
+	// Amounts and numbers of payments per period.
+	Quotas []*Quota `protobuf:"bytes,14,rep,name=quotas,proto3" json:"quotas,omitempty"`
 	// Strategies by which routes rank their channels.
 	Strategies []*Strategy `protobuf:"bytes,12,rep,name=strategies,proto3" json:"strategies,omitempty"`
 	// Most attempts of one payment, previous ones and the next included; 0 = not
@@ -317,6 +321,20 @@ func (x *Catalog) GetDefaultPolicy() *Policy {
 func (x *Catalog) GetStaticOrder() []*StaticOrder {
 	if x != nil {
 		return x.StaticOrder
+	}
+	return nil
+}
+
+func (x *Catalog) GetMerchantLimits() []*MerchantLimit {
+	if x != nil {
+		return x.MerchantLimits
+	}
+	return nil
+}
+
+func (x *Catalog) GetQuotas() []*Quota {
+	if x != nil {
+		return x.Quotas
 	}
 	return nil
 }
@@ -463,7 +481,10 @@ type Pool struct {
 	// Payments started per second over the whole pool; 0 = not limited.
 	PaymentsPerSecond uint32 `protobuf:"varint,2,opt,name=payments_per_second,json=paymentsPerSecond,proto3" json:"payments_per_second,omitempty"`
 	// Payments under way at once over the whole pool; 0 = not limited.
-	Concurrent    uint32 `protobuf:"varint,3,opt,name=concurrent,proto3" json:"concurrent,omitempty"`
+	Concurrent uint32 `protobuf:"varint,3,opt,name=concurrent,proto3" json:"concurrent,omitempty"`
+	// How long a payment counts as under way where no result frees it. 1 s to
+	// 10 min, default 30 s.
+	SlotTime      *durationpb.Duration `protobuf:"bytes,4,opt,name=slot_time,json=slotTime,proto3" json:"slot_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -517,6 +538,13 @@ func (x *Pool) GetConcurrent() uint32 {
 		return x.Concurrent
 	}
 	return 0
+}
+
+func (x *Pool) GetSlotTime() *durationpb.Duration {
+	if x != nil {
+		return x.SlotTime
+	}
+	return nil
 }
 
 // CodeTable maps a provider's response codes to outcomes. A code that is in no
@@ -705,6 +733,9 @@ type Channel struct {
 	Tags map[string]string `protobuf:"bytes,18,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// What differs from the catalogue's default policy, field by field.
 	Policy *Policy `protobuf:"bytes,19,opt,name=policy,proto3" json:"policy,omitempty"`
+	// How its accounts are sent less after THROTTLED results; absent = by the
+	// defaults named in Throttle.
+	Throttle *Throttle `protobuf:"bytes,22,opt,name=throttle,proto3" json:"throttle,omitempty"`
 	// Numbers of the owner's own that strategies may sort by, at most 32, keys at
 	// most 64 bytes.
 	Attributes map[string]int64 `protobuf:"bytes,20,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
@@ -876,6 +907,13 @@ func (x *Channel) GetTags() map[string]string {
 func (x *Channel) GetPolicy() *Policy {
 	if x != nil {
 		return x.Policy
+	}
+	return nil
+}
+
+func (x *Channel) GetThrottle() *Throttle {
+	if x != nil {
+		return x.Throttle
 	}
 	return nil
 }
@@ -1137,7 +1175,10 @@ type Capacity struct {
 	// Payments under way at once; 0 = not limited.
 	Concurrent uint32 `protobuf:"varint,2,opt,name=concurrent,proto3" json:"concurrent,omitempty"`
 	// Id of the pool it draws on as well; empty = none.
-	Pool          string `protobuf:"bytes,3,opt,name=pool,proto3" json:"pool,omitempty"`
+	Pool string `protobuf:"bytes,3,opt,name=pool,proto3" json:"pool,omitempty"`
+	// How long a payment counts as under way where no result frees it. 1 s to
+	// 10 min, default three times the channel's result time.
+	SlotTime      *durationpb.Duration `protobuf:"bytes,4,opt,name=slot_time,json=slotTime,proto3" json:"slot_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1191,6 +1232,13 @@ func (x *Capacity) GetPool() string {
 		return x.Pool
 	}
 	return ""
+}
+
+func (x *Capacity) GetSlotTime() *durationpb.Duration {
+	if x != nil {
+		return x.SlotTime
+	}
+	return nil
 }
 
 // Fee is the price of one successful payment: fixed + amount × basis points.
@@ -1267,7 +1315,11 @@ type Windows struct {
 	// Dates on which it is closed, `2026-10-01`.
 	Holidays []string `protobuf:"bytes,3,rep,name=holidays,proto3" json:"holidays,omitempty"`
 	// Announced times out of service.
-	Maintenance   []*Maintenance `protobuf:"bytes,4,rep,name=maintenance,proto3" json:"maintenance,omitempty"`
+	Maintenance []*Maintenance `protobuf:"bytes,4,rep,name=maintenance,proto3" json:"maintenance,omitempty"`
+	// No attempt begins so long before a closing, as its result would come when
+	// the channel is closed; queries excepted. Up to 24 h, 0 s = none. Absent = the
+	// channel's result time where it is declared, else none.
+	Drain         *durationpb.Duration `protobuf:"bytes,5,opt,name=drain,proto3" json:"drain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1326,6 +1378,13 @@ func (x *Windows) GetHolidays() []string {
 func (x *Windows) GetMaintenance() []*Maintenance {
 	if x != nil {
 		return x.Maintenance
+	}
+	return nil
+}
+
+func (x *Windows) GetDrain() *durationpb.Duration {
+	if x != nil {
+		return x.Drain
 	}
 	return nil
 }
@@ -1769,7 +1828,7 @@ var File_sluice_config_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x1esluice/config/v1/catalog.proto\x12\x10sluice.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esluice/config/v1/payment.proto\x1a\x1dsluice/config/v1/policy.proto\x1a\x1esluice/config/v1/ranking.proto\"\xc1\x06\n" +
+	"\x1esluice/config/v1/catalog.proto\x12\x10sluice.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dsluice/config/v1/limits.proto\x1a\x1esluice/config/v1/payment.proto\x1a\x1dsluice/config/v1/policy.proto\x1a\x1esluice/config/v1/ranking.proto\"\xd2\a\n" +
 	"\aCatalog\x12\x1b\n" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18dR\x04name\x12!\n" +
 	"\aversion\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\aversion\x12W\n" +
@@ -1783,7 +1842,9 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\x06routes\x18\t \x03(\v2\x17.sluice.config.v1.RouteB\f\xbaH\t\x92\x01\x06\b\x01\x10І\x03R\x06routes\x12?\n" +
 	"\x0edefault_policy\x18\n" +
 	" \x01(\v2\x18.sluice.config.v1.PolicyR\rdefaultPolicy\x12K\n" +
-	"\fstatic_order\x18\v \x03(\v2\x1d.sluice.config.v1.StaticOrderB\t\xbaH\x06\x92\x01\x03\x10\x90NR\vstaticOrder\x12E\n" +
+	"\fstatic_order\x18\v \x03(\v2\x1d.sluice.config.v1.StaticOrderB\t\xbaH\x06\x92\x01\x03\x10\x90NR\vstaticOrder\x12S\n" +
+	"\x0fmerchant_limits\x18\r \x03(\v2\x1f.sluice.config.v1.MerchantLimitB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x0emerchantLimits\x12:\n" +
+	"\x06quotas\x18\x0e \x03(\v2\x17.sluice.config.v1.QuotaB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x06quotas\x12E\n" +
 	"\n" +
 	"strategies\x18\f \x03(\v2\x1a.sluice.config.v1.StrategyB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\n" +
 	"strategies\x12*\n" +
@@ -1795,14 +1856,15 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x02id\x12C\n" +
 	"\x04kind\x18\x02 \x01(\x0e2#.sluice.config.v1.FailureDomainKindB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12\x1c\n" +
-	"\x04name\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04name\"\xa7\x01\n" +
+	"\x04name\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04name\"\xf0\x01\n" +
 	"\x04Pool\x128\n" +
 	"\x02id\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x02id\x129\n" +
 	"\x13payments_per_second\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\x11paymentsPerSecond\x12*\n" +
 	"\n" +
 	"concurrent\x18\x03 \x01(\rB\n" +
 	"\xbaH\a*\x05\x18\x80\xad\xe2\x04R\n" +
-	"concurrent\"\x89\x01\n" +
+	"concurrent\x12G\n" +
+	"\tslot_time\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xd8\x042\x02\b\x01R\bslotTime\"\x89\x01\n" +
 	"\tCodeTable\x128\n" +
 	"\x02id\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x02id\x12B\n" +
 	"\x05codes\x18\x02 \x03(\v2\x1e.sluice.config.v1.ResponseCodeB\f\xbaH\t\x92\x01\x06\b\x01\x10\xa0\x9c\x01R\x05codes\"\xeb\x02\n" +
@@ -1814,7 +1876,7 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\x06advice\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06advice\x12*\n" +
 	"\vdescription\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\vdescription:{\xbaHx\x1av\n" +
 	"\x13response_code.final\x12-final may be given for definite failures only\x1a0!has(this.final) || !(this.outcome in [1, 2, 9])B\b\n" +
-	"\x06_final\"\x81\v\n" +
+	"\x06_final\"\xb9\v\n" +
 	"\aChannel\x128\n" +
 	"\x02id\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x02id\x12\x1c\n" +
 	"\x04name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12%\n" +
@@ -1841,7 +1903,8 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\n" +
 	"code_table\x18\x11 \x01(\tB\a\xbaH\x04r\x02\x18@R\tcodeTable\x12O\n" +
 	"\x04tags\x18\x12 \x03(\v2#.sluice.config.v1.Channel.TagsEntryB\x16\xbaH\x13\x9a\x01\x10\x10 \"\x06r\x04\x10\x01\x18@*\x04r\x02\x18@R\x04tags\x120\n" +
-	"\x06policy\x18\x13 \x01(\v2\x18.sluice.config.v1.PolicyR\x06policy\x12[\n" +
+	"\x06policy\x18\x13 \x01(\v2\x18.sluice.config.v1.PolicyR\x06policy\x126\n" +
+	"\bthrottle\x18\x16 \x01(\v2\x1a.sluice.config.v1.ThrottleR\bthrottle\x12[\n" +
 	"\n" +
 	"attributes\x18\x14 \x03(\v2).sluice.config.v1.Channel.AttributesEntryB\x10\xbaH\r\x9a\x01\n" +
 	"\x10 \"\x06r\x04\x10\x01\x18@R\n" +
@@ -1875,25 +1938,27 @@ const file_sluice_config_v1_catalog_proto_rawDesc = "" +
 	"\x06entity\x18\x02 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x06entity\x12P\n" +
 	"\tmerchants\x18\x03 \x03(\tB2\xbaH/\x92\x01,\x10\x90N\x18\x01\"%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\tmerchants\x12/\n" +
 	"\x05owner\x18\x04 \x01(\v2\x19.sluice.config.v1.ContactR\x05owner\x126\n" +
-	"\bcapacity\x18\x05 \x01(\v2\x1a.sluice.config.v1.CapacityR\bcapacity\"\x8e\x01\n" +
+	"\bcapacity\x18\x05 \x01(\v2\x1a.sluice.config.v1.CapacityR\bcapacity\"\xd7\x01\n" +
 	"\bCapacity\x129\n" +
 	"\x13payments_per_second\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\x11paymentsPerSecond\x12*\n" +
 	"\n" +
 	"concurrent\x18\x02 \x01(\rB\n" +
 	"\xbaH\a*\x05\x18\x80\xad\xe2\x04R\n" +
 	"concurrent\x12\x1b\n" +
-	"\x04pool\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04pool\"\x89\x01\n" +
+	"\x04pool\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04pool\x12G\n" +
+	"\tslot_time\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xd8\x042\x02\b\x01R\bslotTime\"\x89\x01\n" +
 	"\x03Fee\x12#\n" +
 	"\x05fixed\x18\x01 \x01(\x03B\r\xbaH\n" +
 	"\"\b\x18\x80\x94\xeb\xdc\x03(\x00R\x05fixed\x12+\n" +
 	"\fbasis_points\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\x90NR\vbasisPoints\x120\n" +
 	"\bcurrency\x18\x03 \x01(\tB\x14\xbaH\x11\xd8\x01\x01r\f2\n" +
-	"^[A-Z]{3}$R\bcurrency\"\x98\x02\n" +
+	"^[A-Z]{3}$R\bcurrency\"\xd9\x02\n" +
 	"\aWindows\x12$\n" +
 	"\ttime_zone\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\btimeZone\x129\n" +
 	"\x04open\x18\x02 \x03(\v2\x1b.sluice.config.v1.OpenHoursB\b\xbaH\x05\x92\x01\x02\x102R\x04open\x12`\n" +
 	"\bholidays\x18\x03 \x03(\tBD\xbaHA\x92\x01>\x10\xe8\a\x18\x01\"7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\bholidays\x12J\n" +
-	"\vmaintenance\x18\x04 \x03(\v2\x1d.sluice.config.v1.MaintenanceB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\vmaintenance\"\xcb\x01\n" +
+	"\vmaintenance\x18\x04 \x03(\v2\x1d.sluice.config.v1.MaintenanceB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\vmaintenance\x12?\n" +
+	"\x05drain\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\x05drain\"\xcb\x01\n" +
 	"\tOpenHours\x12B\n" +
 	"\x04days\x18\x01 \x03(\x0e2\x1b.sluice.config.v1.DayOfWeekB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04days\x12:\n" +
 	"\x04from\x18\x02 \x01(\tB&\xbaH#r!2\x1f^([01][0-9]|2[0-3]):[0-5][0-9]$R\x04from\x12>\n" +
@@ -1987,11 +2052,14 @@ var file_sluice_config_v1_catalog_proto_goTypes = []any{
 	nil,                           // 22: sluice.config.v1.Channel.AttributesEntry
 	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
 	(*Policy)(nil),                // 24: sluice.config.v1.Policy
-	(*Strategy)(nil),              // 25: sluice.config.v1.Strategy
-	(Outcome)(0),                  // 26: sluice.config.v1.Outcome
-	(BusinessType)(0),             // 27: sluice.config.v1.BusinessType
-	(CardType)(0),                 // 28: sluice.config.v1.CardType
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*MerchantLimit)(nil),         // 25: sluice.config.v1.MerchantLimit
+	(*Quota)(nil),                 // 26: sluice.config.v1.Quota
+	(*Strategy)(nil),              // 27: sluice.config.v1.Strategy
+	(Outcome)(0),                  // 28: sluice.config.v1.Outcome
+	(BusinessType)(0),             // 29: sluice.config.v1.BusinessType
+	(*Throttle)(nil),              // 30: sluice.config.v1.Throttle
+	(CardType)(0),                 // 31: sluice.config.v1.CardType
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
 }
 var file_sluice_config_v1_catalog_proto_depIdxs = []int32{
 	23, // 0: sluice.config.v1.Catalog.decision_lifetime:type_name -> google.protobuf.Duration
@@ -2003,40 +2071,46 @@ var file_sluice_config_v1_catalog_proto_depIdxs = []int32{
 	18, // 6: sluice.config.v1.Catalog.routes:type_name -> sluice.config.v1.Route
 	24, // 7: sluice.config.v1.Catalog.default_policy:type_name -> sluice.config.v1.Policy
 	20, // 8: sluice.config.v1.Catalog.static_order:type_name -> sluice.config.v1.StaticOrder
-	25, // 9: sluice.config.v1.Catalog.strategies:type_name -> sluice.config.v1.Strategy
-	0,  // 10: sluice.config.v1.FailureDomain.kind:type_name -> sluice.config.v1.FailureDomainKind
-	7,  // 11: sluice.config.v1.CodeTable.codes:type_name -> sluice.config.v1.ResponseCode
-	26, // 12: sluice.config.v1.ResponseCode.outcome:type_name -> sluice.config.v1.Outcome
-	27, // 13: sluice.config.v1.Channel.business_types:type_name -> sluice.config.v1.BusinessType
-	9,  // 14: sluice.config.v1.Channel.instruments:type_name -> sluice.config.v1.Instrument
-	11, // 15: sluice.config.v1.Channel.accounts:type_name -> sluice.config.v1.Account
-	27, // 16: sluice.config.v1.Channel.requires_enrolment:type_name -> sluice.config.v1.BusinessType
-	13, // 17: sluice.config.v1.Channel.fee:type_name -> sluice.config.v1.Fee
-	23, // 18: sluice.config.v1.Channel.result_time:type_name -> google.protobuf.Duration
-	23, // 19: sluice.config.v1.Channel.settlement_time:type_name -> google.protobuf.Duration
-	14, // 20: sluice.config.v1.Channel.windows:type_name -> sluice.config.v1.Windows
-	12, // 21: sluice.config.v1.Channel.capacity:type_name -> sluice.config.v1.Capacity
-	17, // 22: sluice.config.v1.Channel.contacts:type_name -> sluice.config.v1.Contact
-	21, // 23: sluice.config.v1.Channel.tags:type_name -> sluice.config.v1.Channel.TagsEntry
-	24, // 24: sluice.config.v1.Channel.policy:type_name -> sluice.config.v1.Policy
-	22, // 25: sluice.config.v1.Channel.attributes:type_name -> sluice.config.v1.Channel.AttributesEntry
-	28, // 26: sluice.config.v1.Instrument.card_types:type_name -> sluice.config.v1.CardType
-	10, // 27: sluice.config.v1.Instrument.limits:type_name -> sluice.config.v1.AmountLimit
-	17, // 28: sluice.config.v1.Account.owner:type_name -> sluice.config.v1.Contact
-	12, // 29: sluice.config.v1.Account.capacity:type_name -> sluice.config.v1.Capacity
-	15, // 30: sluice.config.v1.Windows.open:type_name -> sluice.config.v1.OpenHours
-	16, // 31: sluice.config.v1.Windows.maintenance:type_name -> sluice.config.v1.Maintenance
-	1,  // 32: sluice.config.v1.OpenHours.days:type_name -> sluice.config.v1.DayOfWeek
-	29, // 33: sluice.config.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
-	29, // 34: sluice.config.v1.Maintenance.to:type_name -> google.protobuf.Timestamp
-	27, // 35: sluice.config.v1.Route.business_type:type_name -> sluice.config.v1.BusinessType
-	19, // 36: sluice.config.v1.Route.members:type_name -> sluice.config.v1.RouteMember
-	27, // 37: sluice.config.v1.StaticOrder.business_type:type_name -> sluice.config.v1.BusinessType
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	25, // 9: sluice.config.v1.Catalog.merchant_limits:type_name -> sluice.config.v1.MerchantLimit
+	26, // 10: sluice.config.v1.Catalog.quotas:type_name -> sluice.config.v1.Quota
+	27, // 11: sluice.config.v1.Catalog.strategies:type_name -> sluice.config.v1.Strategy
+	0,  // 12: sluice.config.v1.FailureDomain.kind:type_name -> sluice.config.v1.FailureDomainKind
+	23, // 13: sluice.config.v1.Pool.slot_time:type_name -> google.protobuf.Duration
+	7,  // 14: sluice.config.v1.CodeTable.codes:type_name -> sluice.config.v1.ResponseCode
+	28, // 15: sluice.config.v1.ResponseCode.outcome:type_name -> sluice.config.v1.Outcome
+	29, // 16: sluice.config.v1.Channel.business_types:type_name -> sluice.config.v1.BusinessType
+	9,  // 17: sluice.config.v1.Channel.instruments:type_name -> sluice.config.v1.Instrument
+	11, // 18: sluice.config.v1.Channel.accounts:type_name -> sluice.config.v1.Account
+	29, // 19: sluice.config.v1.Channel.requires_enrolment:type_name -> sluice.config.v1.BusinessType
+	13, // 20: sluice.config.v1.Channel.fee:type_name -> sluice.config.v1.Fee
+	23, // 21: sluice.config.v1.Channel.result_time:type_name -> google.protobuf.Duration
+	23, // 22: sluice.config.v1.Channel.settlement_time:type_name -> google.protobuf.Duration
+	14, // 23: sluice.config.v1.Channel.windows:type_name -> sluice.config.v1.Windows
+	12, // 24: sluice.config.v1.Channel.capacity:type_name -> sluice.config.v1.Capacity
+	17, // 25: sluice.config.v1.Channel.contacts:type_name -> sluice.config.v1.Contact
+	21, // 26: sluice.config.v1.Channel.tags:type_name -> sluice.config.v1.Channel.TagsEntry
+	24, // 27: sluice.config.v1.Channel.policy:type_name -> sluice.config.v1.Policy
+	30, // 28: sluice.config.v1.Channel.throttle:type_name -> sluice.config.v1.Throttle
+	22, // 29: sluice.config.v1.Channel.attributes:type_name -> sluice.config.v1.Channel.AttributesEntry
+	31, // 30: sluice.config.v1.Instrument.card_types:type_name -> sluice.config.v1.CardType
+	10, // 31: sluice.config.v1.Instrument.limits:type_name -> sluice.config.v1.AmountLimit
+	17, // 32: sluice.config.v1.Account.owner:type_name -> sluice.config.v1.Contact
+	12, // 33: sluice.config.v1.Account.capacity:type_name -> sluice.config.v1.Capacity
+	23, // 34: sluice.config.v1.Capacity.slot_time:type_name -> google.protobuf.Duration
+	15, // 35: sluice.config.v1.Windows.open:type_name -> sluice.config.v1.OpenHours
+	16, // 36: sluice.config.v1.Windows.maintenance:type_name -> sluice.config.v1.Maintenance
+	23, // 37: sluice.config.v1.Windows.drain:type_name -> google.protobuf.Duration
+	1,  // 38: sluice.config.v1.OpenHours.days:type_name -> sluice.config.v1.DayOfWeek
+	32, // 39: sluice.config.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
+	32, // 40: sluice.config.v1.Maintenance.to:type_name -> google.protobuf.Timestamp
+	29, // 41: sluice.config.v1.Route.business_type:type_name -> sluice.config.v1.BusinessType
+	19, // 42: sluice.config.v1.Route.members:type_name -> sluice.config.v1.RouteMember
+	29, // 43: sluice.config.v1.StaticOrder.business_type:type_name -> sluice.config.v1.BusinessType
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_sluice_config_v1_catalog_proto_init() }
@@ -2044,6 +2118,7 @@ func file_sluice_config_v1_catalog_proto_init() {
 	if File_sluice_config_v1_catalog_proto != nil {
 		return
 	}
+	file_sluice_config_v1_limits_proto_init()
 	file_sluice_config_v1_payment_proto_init()
 	file_sluice_config_v1_policy_proto_init()
 	file_sluice_config_v1_ranking_proto_init()
