@@ -175,6 +175,9 @@ func (c *Control) operate(ctx context.Context, now time.Time, requestID string, 
 		rev, err := c.commit(ctx, view, change)
 		if err == nil {
 			r.take(rev, view.Head.Sequence+1, b.moves, b.incidents, b.alerts)
+			if change.Catalog != nil {
+				r.Catalog = view.Head.Catalog + 1
+			}
 			c.stale = true
 			_, _ = c.read(ctx, now) // the order is carried out; a view that could not be read stays stale
 			return r, nil
@@ -195,7 +198,7 @@ func (c *Control) before(ctx context.Context, view *View, requestID string, sinc
 	}
 	for _, h := range happened {
 		if h.attempt > since {
-			r := Result{Leads: view.Leader != 0}
+			r := Result{Leads: view.Leader != 0, Catalog: h.entry.Catalog}
 			r.take(h.entry.Revision, h.entry.Sequence, h.entry.Moves, h.entry.Incidents, h.entry.Alerts)
 			return r, true, nil
 		}
@@ -216,6 +219,7 @@ func (c *Control) before(ctx context.Context, view *View, requestID string, sinc
 	r := Result{Leads: view.Leader != 0, Replayed: true, Sequence: sequence}
 	if len(entries) == 1 && entries[0].Sequence == sequence { // else it was exported
 		e := &entries[0]
+		r.Catalog = e.Catalog
 		r.take(e.Revision, e.Sequence, e.Moves, e.Incidents, e.Alerts)
 	}
 	return r, true, nil

@@ -29,6 +29,7 @@ type Result struct {
 	Dropped   []Input              // proposals given up after five attempts
 	Replayed  bool                 // the request id was used before: this is what the first call did
 	Shadowed  []statemachine.Scope // closed wider scopes, because of which an opening order lets nothing through
+	Catalog   uint64               // number of the catalogue it put in force, or found in force; 0 = it was about none
 }
 
 // proposal is an input and how often it was tried.

@@ -33,6 +33,11 @@ type Ledger interface {
 	Journal(ctx context.Context, after uint64, limit int) ([]JournalEntry, error)
 	// Request returns the journal sequence that a request id led to, 0 if it is unknown.
 	Request(ctx context.Context, id string) (uint64, error)
+	// Catalog returns a catalogue that was put in force, and what is kept about it; ErrNoRevision if it never was or is
+	// no longer kept.
+	Catalog(ctx context.Context, number uint64) ([]byte, CatalogRevision, error)
+	// Catalogs lists the catalogues that are kept, newest first, at most KeptCatalogs.
+	Catalogs(context.Context) ([]CatalogRevision, error)
 	// Verify recomputes the hash chain of the journal against head.
 	Verify(context.Context) error
 	// Changed is signalled (capacity one) after the head moved, by whomever: a hint to Read.
@@ -73,23 +78,25 @@ type Change struct {
 	Incidents []statemachine.Incident // new or changed
 	Entry     JournalEntry            // Sequence, Previous and Hash are set by the ledger
 	Catalog   []byte                  // nil = unchanged
+	Version   string                  // the owner's own label of Catalog
 }
 
 // JournalEntry is the audit record and the outbox of one change.
 type JournalEntry struct {
-	Sequence  uint64
-	At        statemachine.Instant
-	Cause     statemachine.Cause
-	Author    string // "automation/<replica>" or the operator
-	Reason    string
-	RequestID string
-	Moves     []Move
-	Incidents []statemachine.Incident // opened or closed by this change, evidence included
-	Alerts    []statemachine.Alert
-	Catalog   uint64 // number of the catalogue this change put in force, 0 = unchanged
-	Revision  int64  // table revision this change made; set by the ledger on reading
-	Previous  [32]byte
-	Hash      [32]byte
+	Sequence   uint64
+	At         statemachine.Instant
+	Cause      statemachine.Cause
+	Author     string // "automation/<replica>" or the operator
+	Reason     string
+	RequestID  string
+	Moves      []Move
+	Incidents  []statemachine.Incident // opened or closed by this change, evidence included
+	Alerts     []statemachine.Alert
+	Catalog    uint64 // number of the catalogue this change put in force, 0 = unchanged
+	RollbackOf uint64 // number of the catalogue this change brought back, 0 = none
+	Revision   int64  // table revision this change made; set by the ledger on reading
+	Previous   [32]byte
+	Hash       [32]byte
 }
 
 // Move is one state before and after.

@@ -30,6 +30,7 @@ type memoryStore struct {
 	journal   []memoryEntry
 	requests  map[string]uint64
 	catalog   []byte
+	catalogs  catalogSet
 	leader    string // replica that leads, empty = none
 	leaderAt  int64  // revision of the election
 	view      *View  // of headAt, nil = build it anew
@@ -173,6 +174,7 @@ func (s *memoryStore) apply(c *Change) {
 	entry.RequestID, entry.Catalog = c.RequestID, 0
 	if c.Catalog != nil {
 		entry.Catalog = s.head.Catalog
+		s.catalogs.add(c.Revision(entry.Catalog, entry.Sequence), s.catalog)
 	}
 	stored := memoryForm(entry)
 	entry.Hash, entry.Revision = ChainHash(stored), s.revision

@@ -111,7 +111,7 @@ func auditEntry(e *monitor.JournalEntry) *sluicev1.AuditEntry {
 func journalMessage(e *monitor.JournalEntry) *configv1.JournalEntry {
 	m := &configv1.JournalEntry{
 		Sequence: e.Sequence, Time: statepb.FromInstant(e.At), Cause: statepb.FromCause(e.Cause), Author: e.Author, Reason: e.Reason,
-		RequestId: e.RequestID, Catalog: e.Catalog, PreviousHash: e.Previous[:],
+		RequestId: e.RequestID, Catalog: e.Catalog, RollbackOf: e.RollbackOf, PreviousHash: e.Previous[:],
 	}
 	for i := range e.Moves {
 		move := &e.Moves[i]

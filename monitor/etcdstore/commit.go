@@ -196,8 +196,10 @@ func (w *writes) change(base *monitor.View, c *monitor.Change) {
 	if c.Catalog != nil {
 		head.Catalog++
 		entry.Catalog = head.Catalog
+		w.put(w.keys.CatalogInfo(head.Catalog), revisionMessage(c.Revision(entry.Catalog, entry.Sequence)))
 		if head.Catalog > monitor.KeptCatalogs {
-			w.ops = append(w.ops, clientv3.OpDelete(w.keys.Catalog(head.Catalog-monitor.KeptCatalogs)))
+			old := head.Catalog - monitor.KeptCatalogs
+			w.ops = append(w.ops, clientv3.OpDelete(w.keys.Catalog(old)), clientv3.OpDelete(w.keys.CatalogInfo(old)))
 		}
 	}
 	value := w.put(w.keys.Journal(entry.Sequence), entryMessage(entry))

@@ -58,6 +58,7 @@ func entryMessage(e monitor.JournalEntry) *configv1.JournalEntry {
 		RequestId:    e.RequestID,
 		Catalog:      e.Catalog,
 		PreviousHash: e.Previous[:],
+		RollbackOf:   e.RollbackOf,
 	}
 	for _, move := range e.Moves {
 		m.Moves = append(m.Moves, moveMessage(move))
@@ -88,14 +89,15 @@ func toEntry(kv *mvccpb.KeyValue) (monitor.JournalEntry, error) {
 		return monitor.JournalEntry{}, err
 	}
 	e := monitor.JournalEntry{
-		Sequence:  m.GetSequence(),
-		At:        statepb.ToInstant(m.GetTime()),
-		Author:    m.GetAuthor(),
-		Reason:    m.GetReason(),
-		RequestID: m.GetRequestId(),
-		Catalog:   m.GetCatalog(),
-		Revision:  kv.GetModRevision(),
-		Hash:      monitor.ChainHash(kv.GetValue()),
+		Sequence:   m.GetSequence(),
+		At:         statepb.ToInstant(m.GetTime()),
+		Author:     m.GetAuthor(),
+		Reason:     m.GetReason(),
+		RequestID:  m.GetRequestId(),
+		Catalog:    m.GetCatalog(),
+		RollbackOf: m.GetRollbackOf(),
+		Revision:   kv.GetModRevision(),
+		Hash:       monitor.ChainHash(kv.GetValue()),
 	}
 	err := toHash(m.GetPreviousHash(), &e.Previous)
 	if err == nil {

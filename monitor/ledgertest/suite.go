@@ -43,6 +43,8 @@ func Run(t *testing.T, open func(*testing.T) Fixture) {
 		{"Catalog", catalog},
 		{"CatalogOfTheLoser", catalogOfTheLoser},
 		{"CatalogTooLarge", catalogTooLarge},
+		{"CatalogsKept", catalogsKept},
+		{"LoserIsNoRevision", loserIsNoRevision},
 		{"JournalPages", journalPages},
 		{"Invariant14_EveryChangeJournalledAndChained", chained},
 		{"Invariant15_DamagedOrForeignEntryRefused", tampered},

@@ -44,6 +44,14 @@ func (k Keys) Incident(id string) string { return k.Incidents() + id }
 // Catalog is the key of a catalogue; numbers are padded so that keys sort like numbers.
 func (k Keys) Catalog(number uint64) string { return fmt.Sprintf("%scatalog/%020d", k.root, number) }
 
+// CatalogInfos is the prefix of what is kept about the catalogues.
+func (k Keys) CatalogInfos() string { return k.root + "catalog-info/" }
+
+// CatalogInfo is the key of what is kept about a catalogue.
+func (k Keys) CatalogInfo(number uint64) string {
+	return fmt.Sprintf("%s%020d", k.CatalogInfos(), number)
+}
+
 // Journals is the prefix of the journal entries.
 func (k Keys) Journals() string { return k.root + "journal/" }
 
