@@ -153,6 +153,7 @@ type Kept struct {
 // RecorderStats say how much a Recorder holds.
 type RecorderStats struct {
 	Requests  int      // that can be replayed if their table is kept
+	Capacity  int      // most of them
 	Oldest    int64    // second, Unix, of the oldest of them; 0 = there is none
 	Tables    int      // revisions
 	OldestRev Revision // oldest of them
@@ -160,6 +161,9 @@ type RecorderStats struct {
 	Bytes     int64  // memory of the rings
 	Crowded   uint64 // requests that went early, or were never kept, because requests are too large
 }
+
+// Full reports whether requests have been displaced.
+func (s *RecorderStats) Full() bool { return s.Requests >= s.Capacity || s.Crowded > 0 }
 
 // Stats counts what is kept. It looks at every request: it is for people and metrics, not for every decision.
 func (r *Recorder) Stats() RecorderStats {
@@ -170,6 +174,7 @@ func (r *Recorder) Stats() RecorderStats {
 	for i := range r.shards {
 		r.shards[i].stats(&s)
 	}
+	s.Capacity = int(r.each) * recorderShards //nolint:gosec // from an int
 	r.tables.stats(&s)
 	return s
 }

@@ -86,6 +86,7 @@ type Config struct {
 	Environment    string                         // name of the deployment, told in snapshots; empty = DefaultEnvironment
 	Identities     []Identity                     // who may call
 	Series         SeriesReader                   // what QuerySeries reads; nil = it is not built here
+	Recorder       *routing.Recorder              // what keeps decisions for ExplainRoute; nil = one with the defaults
 	Control        func() monitor.ControlCounters // figures of monitor's Control; nil = not exported
 	AllowAnonymous bool                           // callers without a token may do everything; for a loopback address only
 	TLS            *tls.Config                    // nil = plain text
@@ -109,6 +110,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Recorder == nil {
+		c.Recorder = routing.NewRecorder(routing.RecorderOptions{})
 	}
 	if c.MaxInFlight <= 0 {
 		c.MaxInFlight = 4096

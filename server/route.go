@@ -51,7 +51,9 @@ func (r *routingService) Route(_ context.Context, m *sluicev1.RouteRequest) (*sl
 	defer r.scratches.Put(w)
 	w.read(m)
 	second := r.s.cfg.Clock.Second()
-	if err := r.s.cfg.Router.Route(&w.request, second, &w.decision); err != nil {
+	err := r.s.cfg.Router.Route(&w.request, second, &w.decision)
+	r.s.recorder.Keep(&w.request, &w.decision)
+	if err != nil {
 		return nil, r.refusal(w, second, err)
 	}
 	return r.reply(w, second), nil
@@ -93,8 +95,21 @@ type bundle struct {
 	pointers [bundled]*sluicev1.RankedChannel
 }
 
-// reply renders a decision. All its ids lie in one string.
+// reply renders a decision and adds what the replica knows: age, source, pressure, and the banks that are down.
 func (r *routingService) reply(w *scratch, second int64) *sluicev1.RouteResponse {
+	b := w.render()
+	m := &b.reply
+	if m.BankDownSince = r.s.bankDownSince(w.request.Instrument.Bank); m.GetBankDownSince() != nil {
+		m.InstrumentHealth = sluicev1.Availability_AVAILABILITY_BANK_DOWN
+	}
+	b.age.Seconds, m.Source = r.age(second)
+	m.TableAge = &b.age
+	m.PressurePpm = r.s.pressure()
+	return m
+}
+
+// render renders a decision alone. All its ids lie in one string.
+func (w *scratch) render() *bundle {
 	d := &w.decision
 	b := &bundle{}
 	m := &b.reply
@@ -128,14 +143,8 @@ func (r *routingService) reply(w *scratch, second int64) *sluicev1.RouteResponse
 	b.until.Seconds, b.until.Nanos = d.ValidUntil/1000, int32(d.ValidUntil%1000)*int32(time.Millisecond)
 	m.ValidUntil = &b.until
 	m.InstrumentHealth = healthOf(d)
-	if m.BankDownSince = r.s.bankDownSince(w.request.Instrument.Bank); m.GetBankDownSince() != nil {
-		m.InstrumentHealth = sluicev1.Availability_AVAILABILITY_BANK_DOWN
-	}
 	m.TableRevision = d.Revision.Revision
-	b.age.Seconds, m.Source = r.age(second)
-	m.TableAge = &b.age
-	m.PressurePpm = r.s.pressure()
-	return m
+	return b
 }
 
 // appendRank appends a rank below 100.

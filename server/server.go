@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/routing"
 )
 
 // ErrConfig is wrapped by errors of New about a Config that is not complete.
@@ -34,6 +35,7 @@ type Server struct {
 	health   *health.Server
 	hub      *Hub
 	ingest   *Ingest
+	recorder *routing.Recorder
 	away     chan struct{} // closed when streams are to go away
 	goAway   sync.Once
 	stopping atomic.Bool
@@ -69,7 +71,7 @@ func New(cfg Config, metrics *Metrics) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, auth: auth, metrics: metrics, methods: metrics.methods(), health: health.NewServer(), away: make(chan struct{}),
-		log: slog.New(NewRedactingHandler(cfg.Logger.Handler())), ingest: NewIngest(cfg.Router, cfg.Counters),
+		log: slog.New(NewRedactingHandler(cfg.Logger.Handler())), ingest: NewIngest(cfg.Router, cfg.Counters), recorder: cfg.Recorder,
 	}
 	s.hub, s.public = newHub(metrics), limitsOf(&cfg, &Identity{})
 	s.published, _ = cfg.Clock.(Publisher)
@@ -141,6 +143,7 @@ func (s *Server) Ready() bool {
 // table was put in force. It is cheap.
 func (s *Server) Refresh() {
 	s.snapshots.look(s.cfg.World.Sight())
+	s.recorder.KeepTable(s.cfg.Router.Table())
 	s.refresh.Lock()
 	defer s.refresh.Unlock()
 	ready := s.Ready()

@@ -1552,7 +1552,7 @@ type isExplainRouteRequest_Subject interface {
 }
 
 type ExplainRouteRequest_DecisionId struct {
-	// A decision made.
+	// A decision made, or one of its attempts.
 	DecisionId string `protobuf:"bytes,1,opt,name=decision_id,json=decisionId,proto3,oneof"`
 }
 
@@ -1598,7 +1598,13 @@ type ExplainRouteResponse struct {
 	// byte; false for a request decided now.
 	Recomputed bool `protobuf:"varint,10,opt,name=recomputed,proto3" json:"recomputed,omitempty"`
 	// What is kept and what is not, where it could not be recomputed.
-	Kept          string `protobuf:"bytes,11,opt,name=kept,proto3" json:"kept,omitempty"`
+	Kept string `protobuf:"bytes,11,opt,name=kept,proto3" json:"kept,omitempty"`
+	// Id of the decision, also of one that refused.
+	DecisionId string `protobuf:"bytes,12,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	// The other decisions that are kept for the payment, newest first, at most 15.
+	Others []*KeptDecision `protobuf:"bytes,13,rep,name=others,proto3" json:"others,omitempty"`
+	// Name of the replica that answers; each keeps its own decisions.
+	Replica       string `protobuf:"bytes,14,opt,name=replica,proto3" json:"replica,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1710,6 +1716,111 @@ func (x *ExplainRouteResponse) GetKept() string {
 	return ""
 }
 
+func (x *ExplainRouteResponse) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+func (x *ExplainRouteResponse) GetOthers() []*KeptDecision {
+	if x != nil {
+		return x.Others
+	}
+	return nil
+}
+
+func (x *ExplainRouteResponse) GetReplica() string {
+	if x != nil {
+		return x.Replica
+	}
+	return ""
+}
+
+// KeptDecision is one of several decisions for a payment.
+type KeptDecision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	DecisionId string `protobuf:"bytes,1,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	// The second it was made in, Unix.
+	Second int64 `protobuf:"varint,2,opt,name=second,proto3" json:"second,omitempty"`
+	// The channel it gave; empty where it refused, or where that is not known any
+	// more.
+	Channel string `protobuf:"bytes,3,opt,name=channel,proto3" json:"channel,omitempty"`
+	// Why it refused, a reason of ErrorReason without its prefix; empty where it
+	// did not.
+	RefusalReason string `protobuf:"bytes,4,opt,name=refusal_reason,json=refusalReason,proto3" json:"refusal_reason,omitempty"`
+	// Number of attempts that were made for the payment before it.
+	Attempts      uint32 `protobuf:"varint,5,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptDecision) Reset() {
+	*x = KeptDecision{}
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptDecision) ProtoMessage() {}
+
+func (x *KeptDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptDecision.ProtoReflect.Descriptor instead.
+func (*KeptDecision) Descriptor() ([]byte, []int) {
+	return file_sluice_v1_routing_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *KeptDecision) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+func (x *KeptDecision) GetSecond() int64 {
+	if x != nil {
+		return x.Second
+	}
+	return 0
+}
+
+func (x *KeptDecision) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *KeptDecision) GetRefusalReason() string {
+	if x != nil {
+		return x.RefusalReason
+	}
+	return ""
+}
+
+func (x *KeptDecision) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
 // GetSnapshotRequest asks for the snapshot.
 type GetSnapshotRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1719,7 +1830,7 @@ type GetSnapshotRequest struct {
 
 func (x *GetSnapshotRequest) Reset() {
 	*x = GetSnapshotRequest{}
-	mi := &file_sluice_v1_routing_service_proto_msgTypes[18]
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1731,7 +1842,7 @@ func (x *GetSnapshotRequest) String() string {
 func (*GetSnapshotRequest) ProtoMessage() {}
 
 func (x *GetSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_routing_service_proto_msgTypes[18]
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1744,7 +1855,7 @@ func (x *GetSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*GetSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_routing_service_proto_rawDescGZIP(), []int{18}
+	return file_sluice_v1_routing_service_proto_rawDescGZIP(), []int{19}
 }
 
 // GetSnapshotResponse is the snapshot.
@@ -1758,7 +1869,7 @@ type GetSnapshotResponse struct {
 
 func (x *GetSnapshotResponse) Reset() {
 	*x = GetSnapshotResponse{}
-	mi := &file_sluice_v1_routing_service_proto_msgTypes[19]
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +1881,7 @@ func (x *GetSnapshotResponse) String() string {
 func (*GetSnapshotResponse) ProtoMessage() {}
 
 func (x *GetSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_routing_service_proto_msgTypes[19]
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +1894,7 @@ func (x *GetSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*GetSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_routing_service_proto_rawDescGZIP(), []int{19}
+	return file_sluice_v1_routing_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetSnapshotResponse) GetSnapshot() *v1.Snapshot {
@@ -1807,7 +1918,7 @@ type WatchSnapshotRequest struct {
 
 func (x *WatchSnapshotRequest) Reset() {
 	*x = WatchSnapshotRequest{}
-	mi := &file_sluice_v1_routing_service_proto_msgTypes[20]
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1819,7 +1930,7 @@ func (x *WatchSnapshotRequest) String() string {
 func (*WatchSnapshotRequest) ProtoMessage() {}
 
 func (x *WatchSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_routing_service_proto_msgTypes[20]
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1832,7 +1943,7 @@ func (x *WatchSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*WatchSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_routing_service_proto_rawDescGZIP(), []int{20}
+	return file_sluice_v1_routing_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WatchSnapshotRequest) GetEpoch() uint64 {
@@ -1866,7 +1977,7 @@ type WatchSnapshotResponse struct {
 
 func (x *WatchSnapshotResponse) Reset() {
 	*x = WatchSnapshotResponse{}
-	mi := &file_sluice_v1_routing_service_proto_msgTypes[21]
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +1989,7 @@ func (x *WatchSnapshotResponse) String() string {
 func (*WatchSnapshotResponse) ProtoMessage() {}
 
 func (x *WatchSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_routing_service_proto_msgTypes[21]
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2002,7 @@ func (x *WatchSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*WatchSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_routing_service_proto_rawDescGZIP(), []int{21}
+	return file_sluice_v1_routing_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WatchSnapshotResponse) GetUpdate() isWatchSnapshotResponse_Update {
@@ -1975,7 +2086,7 @@ type SnapshotChange struct {
 
 func (x *SnapshotChange) Reset() {
 	*x = SnapshotChange{}
-	mi := &file_sluice_v1_routing_service_proto_msgTypes[22]
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +2098,7 @@ func (x *SnapshotChange) String() string {
 func (*SnapshotChange) ProtoMessage() {}
 
 func (x *SnapshotChange) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_routing_service_proto_msgTypes[22]
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +2111,7 @@ func (x *SnapshotChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotChange.ProtoReflect.Descriptor instead.
 func (*SnapshotChange) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_routing_service_proto_rawDescGZIP(), []int{22}
+	return file_sluice_v1_routing_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SnapshotChange) GetEpoch() uint64 {
@@ -2060,7 +2171,7 @@ type SnapshotRenewal struct {
 
 func (x *SnapshotRenewal) Reset() {
 	*x = SnapshotRenewal{}
-	mi := &file_sluice_v1_routing_service_proto_msgTypes[23]
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2072,7 +2183,7 @@ func (x *SnapshotRenewal) String() string {
 func (*SnapshotRenewal) ProtoMessage() {}
 
 func (x *SnapshotRenewal) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_routing_service_proto_msgTypes[23]
+	mi := &file_sluice_v1_routing_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2085,7 +2196,7 @@ func (x *SnapshotRenewal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRenewal.ProtoReflect.Descriptor instead.
 func (*SnapshotRenewal) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_routing_service_proto_rawDescGZIP(), []int{23}
+	return file_sluice_v1_routing_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SnapshotRenewal) GetEpoch() uint64 {
@@ -2233,7 +2344,7 @@ const file_sluice_v1_routing_service_proto_rawDesc = "" +
 	"payment_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01H\x00R\tpaymentId\x123\n" +
 	"\arequest\x18\x03 \x01(\v2\x17.sluice.v1.RouteRequestH\x00R\arequestB\x10\n" +
-	"\asubject\x12\x05\xbaH\x02\b\x01\"\xaf\x03\n" +
+	"\asubject\x12\x05\xbaH\x02\b\x01\"\x9b\x04\n" +
 	"\x14ExplainRouteResponse\x121\n" +
 	"\arequest\x18\x01 \x01(\v2\x17.sluice.v1.RouteRequestR\arequest\x124\n" +
 	"\bdecision\x18\x02 \x01(\v2\x18.sluice.v1.RouteResponseR\bdecision\x12%\n" +
@@ -2250,7 +2361,18 @@ const file_sluice_v1_routing_service_proto_rawDesc = "" +
 	"recomputed\x18\n" +
 	" \x01(\bR\n" +
 	"recomputed\x12\x12\n" +
-	"\x04kept\x18\v \x01(\tR\x04kept\"\x14\n" +
+	"\x04kept\x18\v \x01(\tR\x04kept\x12\x1f\n" +
+	"\vdecision_id\x18\f \x01(\tR\n" +
+	"decisionId\x12/\n" +
+	"\x06others\x18\r \x03(\v2\x17.sluice.v1.KeptDecisionR\x06others\x12\x18\n" +
+	"\areplica\x18\x0e \x01(\tR\areplica\"\xa4\x01\n" +
+	"\fKeptDecision\x12\x1f\n" +
+	"\vdecision_id\x18\x01 \x01(\tR\n" +
+	"decisionId\x12\x16\n" +
+	"\x06second\x18\x02 \x01(\x03R\x06second\x12\x18\n" +
+	"\achannel\x18\x03 \x01(\tR\achannel\x12%\n" +
+	"\x0erefusal_reason\x18\x04 \x01(\tR\rrefusalReason\x12\x1a\n" +
+	"\battempts\x18\x05 \x01(\rR\battempts\"\x14\n" +
 	"\x12GetSnapshotRequest\"M\n" +
 	"\x13GetSnapshotResponse\x126\n" +
 	"\bsnapshot\x18\x01 \x01(\v2\x1a.sluice.config.v1.SnapshotR\bsnapshot\"Q\n" +
@@ -2312,7 +2434,7 @@ func file_sluice_v1_routing_service_proto_rawDescGZIP() []byte {
 }
 
 var file_sluice_v1_routing_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sluice_v1_routing_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_sluice_v1_routing_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_sluice_v1_routing_service_proto_goTypes = []any{
 	(Availability)(0),                  // 0: sluice.v1.Availability
 	(TableSource)(0),                   // 1: sluice.v1.TableSource
@@ -2334,104 +2456,106 @@ var file_sluice_v1_routing_service_proto_goTypes = []any{
 	(*ProbeGrant)(nil),                 // 17: sluice.v1.ProbeGrant
 	(*ExplainRouteRequest)(nil),        // 18: sluice.v1.ExplainRouteRequest
 	(*ExplainRouteResponse)(nil),       // 19: sluice.v1.ExplainRouteResponse
-	(*GetSnapshotRequest)(nil),         // 20: sluice.v1.GetSnapshotRequest
-	(*GetSnapshotResponse)(nil),        // 21: sluice.v1.GetSnapshotResponse
-	(*WatchSnapshotRequest)(nil),       // 22: sluice.v1.WatchSnapshotRequest
-	(*WatchSnapshotResponse)(nil),      // 23: sluice.v1.WatchSnapshotResponse
-	(*SnapshotChange)(nil),             // 24: sluice.v1.SnapshotChange
-	(*SnapshotRenewal)(nil),            // 25: sluice.v1.SnapshotRenewal
-	(*Payment)(nil),                    // 26: sluice.v1.Payment
-	(*PreviousAttempt)(nil),            // 27: sluice.v1.PreviousAttempt
-	(*RankedChannel)(nil),              // 28: sluice.v1.RankedChannel
-	(*timestamppb.Timestamp)(nil),      // 29: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 30: google.protobuf.Duration
-	(v1.BusinessType)(0),               // 31: sluice.config.v1.BusinessType
-	(v1.CardType)(0),                   // 32: sluice.config.v1.CardType
-	(DropReason)(0),                    // 33: sluice.v1.DropReason
-	(*Report)(nil),                     // 34: sluice.v1.Report
-	(ReportDisposition)(0),             // 35: sluice.v1.ReportDisposition
-	(*ReportCounts)(nil),               // 36: sluice.v1.ReportCounts
-	(*ReportRejection)(nil),            // 37: sluice.v1.ReportRejection
-	(*v1.Scope)(nil),                   // 38: sluice.config.v1.Scope
-	(TrafficKind)(0),                   // 39: sluice.v1.TrafficKind
-	(*Candidate)(nil),                  // 40: sluice.v1.Candidate
-	(*Admission)(nil),                  // 41: sluice.v1.Admission
-	(*v1.Snapshot)(nil),                // 42: sluice.config.v1.Snapshot
-	(*v1.ScopeState)(nil),              // 43: sluice.config.v1.ScopeState
-	(*v1.Scores)(nil),                  // 44: sluice.config.v1.Scores
+	(*KeptDecision)(nil),               // 20: sluice.v1.KeptDecision
+	(*GetSnapshotRequest)(nil),         // 21: sluice.v1.GetSnapshotRequest
+	(*GetSnapshotResponse)(nil),        // 22: sluice.v1.GetSnapshotResponse
+	(*WatchSnapshotRequest)(nil),       // 23: sluice.v1.WatchSnapshotRequest
+	(*WatchSnapshotResponse)(nil),      // 24: sluice.v1.WatchSnapshotResponse
+	(*SnapshotChange)(nil),             // 25: sluice.v1.SnapshotChange
+	(*SnapshotRenewal)(nil),            // 26: sluice.v1.SnapshotRenewal
+	(*Payment)(nil),                    // 27: sluice.v1.Payment
+	(*PreviousAttempt)(nil),            // 28: sluice.v1.PreviousAttempt
+	(*RankedChannel)(nil),              // 29: sluice.v1.RankedChannel
+	(*timestamppb.Timestamp)(nil),      // 30: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 31: google.protobuf.Duration
+	(v1.BusinessType)(0),               // 32: sluice.config.v1.BusinessType
+	(v1.CardType)(0),                   // 33: sluice.config.v1.CardType
+	(DropReason)(0),                    // 34: sluice.v1.DropReason
+	(*Report)(nil),                     // 35: sluice.v1.Report
+	(ReportDisposition)(0),             // 36: sluice.v1.ReportDisposition
+	(*ReportCounts)(nil),               // 37: sluice.v1.ReportCounts
+	(*ReportRejection)(nil),            // 38: sluice.v1.ReportRejection
+	(*v1.Scope)(nil),                   // 39: sluice.config.v1.Scope
+	(TrafficKind)(0),                   // 40: sluice.v1.TrafficKind
+	(*Candidate)(nil),                  // 41: sluice.v1.Candidate
+	(*Admission)(nil),                  // 42: sluice.v1.Admission
+	(*v1.Snapshot)(nil),                // 43: sluice.config.v1.Snapshot
+	(*v1.ScopeState)(nil),              // 44: sluice.config.v1.ScopeState
+	(*v1.Scores)(nil),                  // 45: sluice.config.v1.Scores
 }
 var file_sluice_v1_routing_service_proto_depIdxs = []int32{
-	26, // 0: sluice.v1.RouteRequest.payment:type_name -> sluice.v1.Payment
-	27, // 1: sluice.v1.RouteRequest.attempts:type_name -> sluice.v1.PreviousAttempt
-	28, // 2: sluice.v1.RouteResponse.channels:type_name -> sluice.v1.RankedChannel
+	27, // 0: sluice.v1.RouteRequest.payment:type_name -> sluice.v1.Payment
+	28, // 1: sluice.v1.RouteRequest.attempts:type_name -> sluice.v1.PreviousAttempt
+	29, // 2: sluice.v1.RouteResponse.channels:type_name -> sluice.v1.RankedChannel
 	0,  // 3: sluice.v1.RouteResponse.instrument_health:type_name -> sluice.v1.Availability
-	29, // 4: sluice.v1.RouteResponse.valid_until:type_name -> google.protobuf.Timestamp
-	30, // 5: sluice.v1.RouteResponse.table_age:type_name -> google.protobuf.Duration
+	30, // 4: sluice.v1.RouteResponse.valid_until:type_name -> google.protobuf.Timestamp
+	31, // 5: sluice.v1.RouteResponse.table_age:type_name -> google.protobuf.Duration
 	1,  // 6: sluice.v1.RouteResponse.source:type_name -> sluice.v1.TableSource
-	29, // 7: sluice.v1.RouteResponse.bank_down_since:type_name -> google.protobuf.Timestamp
-	31, // 8: sluice.v1.ListPaymentOptionsRequest.business_type:type_name -> sluice.config.v1.BusinessType
+	30, // 7: sluice.v1.RouteResponse.bank_down_since:type_name -> google.protobuf.Timestamp
+	32, // 8: sluice.v1.ListPaymentOptionsRequest.business_type:type_name -> sluice.config.v1.BusinessType
 	6,  // 9: sluice.v1.ListPaymentOptionsResponse.options:type_name -> sluice.v1.PaymentOption
-	30, // 10: sluice.v1.ListPaymentOptionsResponse.table_age:type_name -> google.protobuf.Duration
-	29, // 11: sluice.v1.ListPaymentOptionsResponse.valid_until:type_name -> google.protobuf.Timestamp
+	31, // 10: sluice.v1.ListPaymentOptionsResponse.table_age:type_name -> google.protobuf.Duration
+	30, // 11: sluice.v1.ListPaymentOptionsResponse.valid_until:type_name -> google.protobuf.Timestamp
 	1,  // 12: sluice.v1.ListPaymentOptionsResponse.source:type_name -> sluice.v1.TableSource
-	32, // 13: sluice.v1.PaymentOption.card_type:type_name -> sluice.config.v1.CardType
+	33, // 13: sluice.v1.PaymentOption.card_type:type_name -> sluice.config.v1.CardType
 	0,  // 14: sluice.v1.PaymentOption.availability:type_name -> sluice.v1.Availability
-	33, // 15: sluice.v1.PaymentOption.reason:type_name -> sluice.v1.DropReason
-	29, // 16: sluice.v1.PaymentOption.until:type_name -> google.protobuf.Timestamp
-	29, // 17: sluice.v1.PaymentOption.bank_down_since:type_name -> google.protobuf.Timestamp
-	34, // 18: sluice.v1.ReportResultRequest.report:type_name -> sluice.v1.Report
-	35, // 19: sluice.v1.ReportResultResponse.disposition:type_name -> sluice.v1.ReportDisposition
-	34, // 20: sluice.v1.ReportResultsRequest.reports:type_name -> sluice.v1.Report
-	36, // 21: sluice.v1.ReportResultsResponse.counts:type_name -> sluice.v1.ReportCounts
-	37, // 22: sluice.v1.ReportResultsResponse.rejections:type_name -> sluice.v1.ReportRejection
-	34, // 23: sluice.v1.StreamResultsRequest.reports:type_name -> sluice.v1.Report
+	34, // 15: sluice.v1.PaymentOption.reason:type_name -> sluice.v1.DropReason
+	30, // 16: sluice.v1.PaymentOption.until:type_name -> google.protobuf.Timestamp
+	30, // 17: sluice.v1.PaymentOption.bank_down_since:type_name -> google.protobuf.Timestamp
+	35, // 18: sluice.v1.ReportResultRequest.report:type_name -> sluice.v1.Report
+	36, // 19: sluice.v1.ReportResultResponse.disposition:type_name -> sluice.v1.ReportDisposition
+	35, // 20: sluice.v1.ReportResultsRequest.reports:type_name -> sluice.v1.Report
+	37, // 21: sluice.v1.ReportResultsResponse.counts:type_name -> sluice.v1.ReportCounts
+	38, // 22: sluice.v1.ReportResultsResponse.rejections:type_name -> sluice.v1.ReportRejection
+	35, // 23: sluice.v1.StreamResultsRequest.reports:type_name -> sluice.v1.Report
 	13, // 24: sluice.v1.StreamResultsRequest.decisions:type_name -> sluice.v1.LocalDecisions
-	36, // 25: sluice.v1.StreamResultsResponse.counts:type_name -> sluice.v1.ReportCounts
-	37, // 26: sluice.v1.StreamResultsResponse.rejections:type_name -> sluice.v1.ReportRejection
+	37, // 25: sluice.v1.StreamResultsResponse.counts:type_name -> sluice.v1.ReportCounts
+	38, // 26: sluice.v1.StreamResultsResponse.rejections:type_name -> sluice.v1.ReportRejection
 	17, // 27: sluice.v1.StreamResultsResponse.grants:type_name -> sluice.v1.ProbeGrant
 	14, // 28: sluice.v1.LocalDecisions.lanes:type_name -> sluice.v1.LaneDecisions
 	15, // 29: sluice.v1.LocalDecisions.gates:type_name -> sluice.v1.GateDecisions
 	16, // 30: sluice.v1.LocalDecisions.sent:type_name -> sluice.v1.SentDecisions
-	31, // 31: sluice.v1.LaneDecisions.business_type:type_name -> sluice.config.v1.BusinessType
-	32, // 32: sluice.v1.LaneDecisions.card_type:type_name -> sluice.config.v1.CardType
-	38, // 33: sluice.v1.GateDecisions.scope:type_name -> sluice.config.v1.Scope
-	38, // 34: sluice.v1.SentDecisions.item:type_name -> sluice.config.v1.Scope
-	39, // 35: sluice.v1.SentDecisions.kind:type_name -> sluice.v1.TrafficKind
-	38, // 36: sluice.v1.ProbeGrant.scope:type_name -> sluice.config.v1.Scope
+	32, // 31: sluice.v1.LaneDecisions.business_type:type_name -> sluice.config.v1.BusinessType
+	33, // 32: sluice.v1.LaneDecisions.card_type:type_name -> sluice.config.v1.CardType
+	39, // 33: sluice.v1.GateDecisions.scope:type_name -> sluice.config.v1.Scope
+	39, // 34: sluice.v1.SentDecisions.item:type_name -> sluice.config.v1.Scope
+	40, // 35: sluice.v1.SentDecisions.kind:type_name -> sluice.v1.TrafficKind
+	39, // 36: sluice.v1.ProbeGrant.scope:type_name -> sluice.config.v1.Scope
 	2,  // 37: sluice.v1.ExplainRouteRequest.request:type_name -> sluice.v1.RouteRequest
 	2,  // 38: sluice.v1.ExplainRouteResponse.request:type_name -> sluice.v1.RouteRequest
 	3,  // 39: sluice.v1.ExplainRouteResponse.decision:type_name -> sluice.v1.RouteResponse
-	40, // 40: sluice.v1.ExplainRouteResponse.candidates:type_name -> sluice.v1.Candidate
-	41, // 41: sluice.v1.ExplainRouteResponse.admission:type_name -> sluice.v1.Admission
-	42, // 42: sluice.v1.GetSnapshotResponse.snapshot:type_name -> sluice.config.v1.Snapshot
-	42, // 43: sluice.v1.WatchSnapshotResponse.snapshot:type_name -> sluice.config.v1.Snapshot
-	24, // 44: sluice.v1.WatchSnapshotResponse.change:type_name -> sluice.v1.SnapshotChange
-	25, // 45: sluice.v1.WatchSnapshotResponse.renewal:type_name -> sluice.v1.SnapshotRenewal
-	29, // 46: sluice.v1.SnapshotChange.write_time:type_name -> google.protobuf.Timestamp
-	43, // 47: sluice.v1.SnapshotChange.states:type_name -> sluice.config.v1.ScopeState
-	44, // 48: sluice.v1.SnapshotChange.scores:type_name -> sluice.config.v1.Scores
-	29, // 49: sluice.v1.SnapshotRenewal.write_time:type_name -> google.protobuf.Timestamp
-	2,  // 50: sluice.v1.RoutingService.Route:input_type -> sluice.v1.RouteRequest
-	4,  // 51: sluice.v1.RoutingService.ListPaymentOptions:input_type -> sluice.v1.ListPaymentOptionsRequest
-	7,  // 52: sluice.v1.RoutingService.ReportResult:input_type -> sluice.v1.ReportResultRequest
-	9,  // 53: sluice.v1.RoutingService.ReportResults:input_type -> sluice.v1.ReportResultsRequest
-	11, // 54: sluice.v1.RoutingService.StreamResults:input_type -> sluice.v1.StreamResultsRequest
-	18, // 55: sluice.v1.RoutingService.ExplainRoute:input_type -> sluice.v1.ExplainRouteRequest
-	20, // 56: sluice.v1.RoutingService.GetSnapshot:input_type -> sluice.v1.GetSnapshotRequest
-	22, // 57: sluice.v1.RoutingService.WatchSnapshot:input_type -> sluice.v1.WatchSnapshotRequest
-	3,  // 58: sluice.v1.RoutingService.Route:output_type -> sluice.v1.RouteResponse
-	5,  // 59: sluice.v1.RoutingService.ListPaymentOptions:output_type -> sluice.v1.ListPaymentOptionsResponse
-	8,  // 60: sluice.v1.RoutingService.ReportResult:output_type -> sluice.v1.ReportResultResponse
-	10, // 61: sluice.v1.RoutingService.ReportResults:output_type -> sluice.v1.ReportResultsResponse
-	12, // 62: sluice.v1.RoutingService.StreamResults:output_type -> sluice.v1.StreamResultsResponse
-	19, // 63: sluice.v1.RoutingService.ExplainRoute:output_type -> sluice.v1.ExplainRouteResponse
-	21, // 64: sluice.v1.RoutingService.GetSnapshot:output_type -> sluice.v1.GetSnapshotResponse
-	23, // 65: sluice.v1.RoutingService.WatchSnapshot:output_type -> sluice.v1.WatchSnapshotResponse
-	58, // [58:66] is the sub-list for method output_type
-	50, // [50:58] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	41, // 40: sluice.v1.ExplainRouteResponse.candidates:type_name -> sluice.v1.Candidate
+	42, // 41: sluice.v1.ExplainRouteResponse.admission:type_name -> sluice.v1.Admission
+	20, // 42: sluice.v1.ExplainRouteResponse.others:type_name -> sluice.v1.KeptDecision
+	43, // 43: sluice.v1.GetSnapshotResponse.snapshot:type_name -> sluice.config.v1.Snapshot
+	43, // 44: sluice.v1.WatchSnapshotResponse.snapshot:type_name -> sluice.config.v1.Snapshot
+	25, // 45: sluice.v1.WatchSnapshotResponse.change:type_name -> sluice.v1.SnapshotChange
+	26, // 46: sluice.v1.WatchSnapshotResponse.renewal:type_name -> sluice.v1.SnapshotRenewal
+	30, // 47: sluice.v1.SnapshotChange.write_time:type_name -> google.protobuf.Timestamp
+	44, // 48: sluice.v1.SnapshotChange.states:type_name -> sluice.config.v1.ScopeState
+	45, // 49: sluice.v1.SnapshotChange.scores:type_name -> sluice.config.v1.Scores
+	30, // 50: sluice.v1.SnapshotRenewal.write_time:type_name -> google.protobuf.Timestamp
+	2,  // 51: sluice.v1.RoutingService.Route:input_type -> sluice.v1.RouteRequest
+	4,  // 52: sluice.v1.RoutingService.ListPaymentOptions:input_type -> sluice.v1.ListPaymentOptionsRequest
+	7,  // 53: sluice.v1.RoutingService.ReportResult:input_type -> sluice.v1.ReportResultRequest
+	9,  // 54: sluice.v1.RoutingService.ReportResults:input_type -> sluice.v1.ReportResultsRequest
+	11, // 55: sluice.v1.RoutingService.StreamResults:input_type -> sluice.v1.StreamResultsRequest
+	18, // 56: sluice.v1.RoutingService.ExplainRoute:input_type -> sluice.v1.ExplainRouteRequest
+	21, // 57: sluice.v1.RoutingService.GetSnapshot:input_type -> sluice.v1.GetSnapshotRequest
+	23, // 58: sluice.v1.RoutingService.WatchSnapshot:input_type -> sluice.v1.WatchSnapshotRequest
+	3,  // 59: sluice.v1.RoutingService.Route:output_type -> sluice.v1.RouteResponse
+	5,  // 60: sluice.v1.RoutingService.ListPaymentOptions:output_type -> sluice.v1.ListPaymentOptionsResponse
+	8,  // 61: sluice.v1.RoutingService.ReportResult:output_type -> sluice.v1.ReportResultResponse
+	10, // 62: sluice.v1.RoutingService.ReportResults:output_type -> sluice.v1.ReportResultsResponse
+	12, // 63: sluice.v1.RoutingService.StreamResults:output_type -> sluice.v1.StreamResultsResponse
+	19, // 64: sluice.v1.RoutingService.ExplainRoute:output_type -> sluice.v1.ExplainRouteResponse
+	22, // 65: sluice.v1.RoutingService.GetSnapshot:output_type -> sluice.v1.GetSnapshotResponse
+	24, // 66: sluice.v1.RoutingService.WatchSnapshot:output_type -> sluice.v1.WatchSnapshotResponse
+	59, // [59:67] is the sub-list for method output_type
+	51, // [51:59] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_sluice_v1_routing_service_proto_init() }
@@ -2447,7 +2571,7 @@ func file_sluice_v1_routing_service_proto_init() {
 		(*ExplainRouteRequest_PaymentId)(nil),
 		(*ExplainRouteRequest_Request)(nil),
 	}
-	file_sluice_v1_routing_service_proto_msgTypes[21].OneofWrappers = []any{
+	file_sluice_v1_routing_service_proto_msgTypes[22].OneofWrappers = []any{
 		(*WatchSnapshotResponse_Snapshot)(nil),
 		(*WatchSnapshotResponse_Change)(nil),
 		(*WatchSnapshotResponse_Renewal)(nil),
@@ -2458,7 +2582,7 @@ func file_sluice_v1_routing_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_v1_routing_service_proto_rawDesc), len(file_sluice_v1_routing_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
