@@ -17,7 +17,7 @@ func (k *compiler) channel(i int, src *configv1.Channel) {
 	own := k.id(path, src.GetId(), twice)
 	index := i32(len(k.plan.channels))
 	c := channel{
-		id: src.GetId(), item: k.item(statemachine.ChannelScope(src.GetId())), weight: src.GetWeight(),
+		id: src.GetId(), item: k.item(statemachine.ChannelScope(src.GetId())), weight: src.GetWeight(), retired: src.GetRetired(),
 		methods: map[string]int32{}, instruments: map[statemachine.Instrument]instrument{}, accounts: map[string]int32{},
 	}
 	if c.weight == 0 {

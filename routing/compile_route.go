@@ -190,6 +190,9 @@ func (k *compiler) spread(d draft, only string, key wayKey, index int32, place i
 	if ch.schedule != nil {
 		d.flags |= slotWindow
 	}
+	if ch.retired {
+		d.flags |= slotRetired
+	}
 	for _, entity := range k.entitiesOf(d.channel, only) {
 		d.account = k.accountsOf(setKey{d.channel, entity, only})
 		for _, in := range k.plan.facts[ch.id].Instruments {

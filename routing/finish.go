@@ -212,7 +212,7 @@ func (t *Table) until(c *Candidate, second int64) int64 {
 	case DropRampShare, DropRateLimited, DropConcurrencyLimited, DropThrottled:
 		return second + 1
 	case DropNone, DropNotInRoute, DropBusinessType, DropInstrument, DropCurrency, DropTooSmall, DropTooLarge, DropNoAccount,
-		DropNotEnrolled, DropExcluded, DropTried, DropNotOriginal, DropSuspended, DropQuotaExhausted:
+		DropNotEnrolled, DropExcluded, DropTried, DropNotOriginal, DropSuspended, DropQuotaExhausted, DropRetired:
 	}
 	return 0
 }

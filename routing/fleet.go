@@ -8,7 +8,8 @@ import (
 
 // fleet compiles the static part of the fleet. A lane's members are the channels of its route without selectors, in the order
 // of its priorities, then those that only other routes of the lane name. A member's weight is its channel's weight, by the
-// weights of all members: its part of the normal capacity. Members of other routes alone weigh nothing.
+// weights of all members: its part of the normal capacity. Members of other routes alone weigh nothing. Retired channels are no
+// members: nothing can go there.
 func (k *compiler) fleet() {
 	p := k.plan
 	p.fleetLanes = make([]statemachine.LaneMembers, len(p.lanes))
@@ -23,8 +24,12 @@ func (k *compiler) members(l *lane) []statemachine.Member {
 	slices.SortStableFunc(rows, func(a, b int32) int { return p.selective(a) - p.selective(b) })
 	var out []statemachine.Member
 	var seen []int32
-	for n, at := range rows {
+	weighs := true
+	for _, at := range rows {
 		for _, s := range p.slotsOf(&p.rows[at]) {
+			if s.flags&slotRetired != 0 {
+				continue
+			}
 			accounts := p.everyAccount(&s)
 			for _, a := range accounts {
 				if slices.Contains(seen, a) {
@@ -32,19 +37,20 @@ func (k *compiler) members(l *lane) []statemachine.Member {
 				}
 				seen = append(seen, a)
 				m := k.memberOf(s.channel, a)
-				if n == 0 {
+				if weighs {
 					m.Weight = float64(p.channels[s.channel].weight) / float64(len(accounts))
 				}
 				out = append(out, m)
 			}
 		}
+		weighs = len(out) == 0 // the first row with a member weighs
 	}
 	total := 0.0
 	for _, m := range out {
 		total += m.Weight
 	}
 	for i := range out {
-		out[i].Weight /= total // never 0: the first row has a slot, a channel's weight is at least 1
+		out[i].Weight /= total // never 0: a channel's weight is at least 1
 	}
 	return out
 }

@@ -65,6 +65,7 @@ type channel struct {
 	weight      uint32
 	probing     probing
 	interval    int64 // probe interval, whole seconds, at least 1
+	retired     bool  // takes no new payment
 }
 
 // head is what every decision needs of a channel, close together.
@@ -179,6 +180,7 @@ type slot struct {
 const (
 	slotEnrolment uint8 = 1 << iota // the payer must be enrolled
 	slotWindow                      // the channel has a schedule
+	slotRetired                     // the channel takes no new payment
 )
 
 // combo is channel × business type × instrument: the items a decision counts under, beside its account's.

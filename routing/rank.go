@@ -244,6 +244,9 @@ func (rk *Ranking) items(c *ranked) places {
 // dropOf says why the catalogue or the request closes a channel, DropNone if they do not.
 func (rk *Ranking) dropOf(s *slot) DropReason {
 	r, p := rk.request, rk.table.plan
+	if s.flags&slotRetired != 0 {
+		return DropRetired
+	}
 	if len(r.Attempts) > 0 || len(r.Exclude) > 0 {
 		if d := p.refusedBefore(s.channel, r); d != DropNone {
 			return d

@@ -59,6 +59,7 @@ const (
 
 	DropConcurrencyLimited DropReason = 20
 	DropQuotaExhausted     DropReason = 21
+	DropRetired            DropReason = 22
 	DropThrottled          DropReason = 23
 )
 
@@ -112,6 +113,8 @@ func (d DropReason) words() [2]string { //nolint:gocyclo // one flat table
 		return [2]string{"CONCURRENCY_LIMITED", "as many payments as it takes at once are under way"}
 	case DropQuotaExhausted:
 		return [2]string{"QUOTA_EXHAUSTED", "a quota of it is used up"}
+	case DropRetired:
+		return [2]string{"RETIRED", "it is retired: only refunds, cancels and queries of its own payments reach it"}
 	case DropThrottled:
 		return [2]string{"THROTTLED", "it asked for fewer payments, and what it is sent for now is used up"}
 	case DropNone:

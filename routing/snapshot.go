@@ -22,11 +22,6 @@ var (
 	ErrSnapshotBase     = errors.New("the change does not apply to the snapshot that is held")
 )
 
-// KnownFeatures are the feature bits of a snapshot that this version decides by. A bit is given out when a catalogue may say
-// something that a reader must understand to decide as everybody else does; a reader refuses snapshots with bits it does not
-// know. None is given out yet.
-const KnownFeatures uint64 = 0
-
 // NewSnapshot returns the serialised input of a table: enough to decide without any service. now is when the table was last
 // known to be current. The message shares the catalogue of the table's plan: it must not be changed.
 func NewSnapshot(t *Table, environment string, now time.Time) *configv1.Snapshot {
@@ -35,6 +30,7 @@ func NewSnapshot(t *Table, environment string, now time.Time) *configv1.Snapshot
 		Epoch:       t.rev.Epoch,
 		Revision:    t.rev.Revision,
 		WriteTime:   timestamppb.New(now),
+		FeatureBits: features(t.plan.source.catalog),
 		Catalog:     t.plan.source.withoutContacts(),
 		States:      statesMessage(t.states),
 		Scores:      scoresMessage(t.scores),

@@ -58,7 +58,8 @@ func withoutPeople(ch *configv1.Channel) *configv1.Channel {
 }
 
 // staticOrder returns the orders of last resort: the declared ones, and for every other business type and method with a route
-// that of its routes. They are sorted by business type and method.
+// that of its routes. They are sorted by business type and method. Retired channels are left out where new payments are made, and
+// orders of which nothing is left.
 func (p *published) staticOrder() []*configv1.StaticOrder {
 	p.ordered.Do(func() {
 		p.orders = slices.Clone(p.catalog.GetStaticOrder())
@@ -77,11 +78,37 @@ func (p *published) staticOrder() []*configv1.StaticOrder {
 				p.orders = append(p.orders, p.derive(key, weights))
 			}
 		}
+		p.orders = p.withoutRetired(p.orders)
 		slices.SortStableFunc(p.orders, func(a, b *configv1.StaticOrder) int {
 			return cmp.Or(cmp.Compare(a.GetBusinessType(), b.GetBusinessType()), strings.Compare(a.GetMethod(), b.GetMethod()))
 		})
 	})
 	return p.orders
+}
+
+// withoutRetired leaves retired channels out of the orders of new payments.
+func (p *published) withoutRetired(orders []*configv1.StaticOrder) []*configv1.StaticOrder {
+	retired := map[string]bool{}
+	for _, c := range p.catalog.GetChannels() {
+		if c.GetRetired() {
+			retired[c.GetId()] = true
+		}
+	}
+	if len(retired) == 0 {
+		return orders
+	}
+	out := make([]*configv1.StaticOrder, 0, len(orders))
+	for _, o := range orders {
+		if b, _ := businessOf(o.GetBusinessType()); !b.FollowsOriginal() {
+			left := &configv1.StaticOrder{BusinessType: o.GetBusinessType(), Method: o.GetMethod()}
+			left.Channels = slices.DeleteFunc(slices.Clone(o.GetChannels()), func(c string) bool { return retired[c] })
+			o = left
+		}
+		if len(o.GetChannels()) > 0 {
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 type orderKey struct {
