@@ -117,6 +117,9 @@ func (k *compiler) head() {
 			k.add("decision_lifetime", "out of range", "1s to 5m")
 		}
 	}
+	if n := c.GetMaxAttempts(); n > MaxAttempts {
+		k.addf("max_attempts", "0 to 64", "%d is out of range", n)
+	}
 	k.entities()
 	for i, d := range c.GetFailureDomains() {
 		path := fmt.Sprintf("failure_domains[%d]", i)

@@ -65,6 +65,7 @@ func (k *compiler) allRoutes() {
 func (k *compiler) register(path string, r *configv1.Route, open map[wayKey]string) int {
 	out := route{id: r.GetId(), merchants: k.selector(path+".merchants", r.GetMerchants()), tiers: k.selector(path+".user_tiers", r.GetUserTiers())}
 	out.salt = append(out.salt, "split\x00"+r.GetId()+"@"+strconv.FormatUint(uint64(r.GetSplitGeneration()), 10)+"\x00"...)
+	out.attempts = k.attempts(path, r.GetMaxAttempts())
 	k.plan.routes = append(k.plan.routes, out)
 	b, ok := k.business(path+".business_type", r.GetBusinessType())
 	if ok && b.FollowsOriginal() {
@@ -92,6 +93,14 @@ func (k *compiler) register(path string, r *configv1.Route, open map[wayKey]stri
 	}
 	k.plan.ways[w].routes = append(k.plan.ways[w].routes, i32(len(k.plan.routes)-1))
 	return len(k.plan.ways[w].routes) - 1
+}
+
+// attempts returns the most attempts of a payment on a route: its own limit, else the catalogue's, else what a request can name.
+func (k *compiler) attempts(path string, own uint32) uint8 {
+	if own > MaxAttempts {
+		k.addf(path+".max_attempts", "0 to 64", "%d is out of range", own)
+	}
+	return uint8(min(cmp.Or(own, k.c.GetMaxAttempts(), MaxAttempts), MaxAttempts))
 }
 
 func (k *compiler) selector(path string, names []string) map[string]struct{} {

@@ -28,7 +28,7 @@ func newCounts(p *Plan) *counts {
 // decision counts one answer: the lane's demand, and what was sent to the candidate's items. A payment that a previous attempt
 // forbids is no demand.
 func (c *counts) decision(rk *Ranking, sent int, ok bool) {
-	if rk.lane >= 0 && rk.decided < 0 {
+	if rk.lane >= 0 && rk.decided < 0 && rk.refusal != AttemptsExhausted {
 		if ok {
 			c.lanes[rk.lane].decisions.Add(1)
 		} else {

@@ -44,17 +44,6 @@ func Finish(rk *Ranking, a Admission, out *Decision) error {
 	return rk.fill(a, out)
 }
 
-func forbids(m statemachine.Money) error {
-	switch m {
-	case statemachine.MoneyPaid:
-		return ErrAlreadyPaid
-	case statemachine.MoneyFinal:
-		return ErrFinalPreviousAttempt
-	case statemachine.MoneyInDoubt, statemachine.MoneyReroutable:
-	}
-	return ErrAmbiguousPreviousAttempt
-}
-
 func (d *Decision) refuse(why RefusalReason, until int64) error {
 	d.refusal = Refusal{Reason: why, DeferUntil: until}
 	d.err = &d.refusal

@@ -124,6 +124,7 @@ type route struct {
 	merchants map[string]struct{}
 	tiers     map[string]struct{}
 	members   []int32 // channels, in the catalogue's order
+	attempts  uint8   // most attempts of a payment, at least 1
 }
 
 // serves reports whether the selectors match.

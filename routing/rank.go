@@ -66,25 +66,6 @@ func Rank(t *Table, r *Request, second int64, rk *Ranking) {
 	}
 }
 
-// judgeAttempts finds the most severe previous attempt; one that only failed definitely, and may be followed by another
-// channel, forbids nothing. A query moves no money: nothing forbids it.
-func (rk *Ranking) judgeAttempts() {
-	if rk.request.Business == statemachine.Query {
-		return
-	}
-	worst := statemachine.MoneyReroutable
-	for i := range rk.request.Attempts {
-		a := &rk.request.Attempts[i]
-		var codes codeTable
-		if c, ok := rk.table.plan.channelOf[a.Channel]; ok {
-			codes = rk.table.plan.channels[c].codes
-		}
-		if m := interpret(codes, a.Outcome, a.Code); m.Money > worst {
-			worst, rk.decided, rk.meaning = m.Money, i, m
-		}
-	}
-}
-
 // rankLane ranks the candidates of the request's lane, given the hash of its key.
 func (rk *Ranking) rankLane(hash uint64) {
 	p, r := rk.table.plan, rk.request
@@ -101,6 +82,10 @@ func (rk *Ranking) rankLane(hash uint64) {
 		if w = rk.chooseRoute(ln); w == nil {
 			return
 		}
+	}
+	if rk.exhausted(w.route) {
+		rk.refusal = AttemptsExhausted
+		return
 	}
 	rk.money = -1
 	if c, ok := p.currencies[r.Currency]; ok {

@@ -29,6 +29,7 @@ const (
 	UnsupportedOriginal               // the catalogue knows no such channel or account, or it is another entity's
 	DeadlinePassed                    // the payment's deadline has passed
 	MerchantLimited                   // the merchant sends more payments a second than it may
+	AttemptsExhausted                 // the payment has had all attempts that its route allows
 )
 
 // String returns a stable word; the UNSUPPORTED_… ones are the API's UNSUPPORTED.
@@ -50,6 +51,8 @@ func (r RefusalReason) String() string {
 		return "PAYMENT_EXPIRED"
 	case MerchantLimited:
 		return "MERCHANT_LIMITED"
+	case AttemptsExhausted:
+		return "ATTEMPTS_EXHAUSTED"
 	case RefusalNone:
 	}
 	return "NONE"
@@ -74,6 +77,8 @@ func (r RefusalReason) Text() string {
 		return "the payment's deadline has passed"
 	case MerchantLimited:
 		return "the merchant sends more payments a second than its limit allows"
+	case AttemptsExhausted:
+		return "the payment has had all the attempts that its route allows"
 	case RefusalNone:
 	}
 	return ""
@@ -99,6 +104,8 @@ type PreviousAttemptError struct {
 	Meaning Meaning // what it came to after the code table
 	Index   int     // its index in Request.Attempts
 	Err     error   // one of the three
+	// Remembered says that the request did not name the attempt: a Memory did. It is no part of the decision.
+	Remembered bool
 }
 
 // Error returns the sentence of the error and the channel.

@@ -18,7 +18,7 @@ import (
 const (
 	numCodes      = int(codes.Unauthenticated) + 1
 	numInvariants = 18
-	numRefusals   = int(routing.MerchantLimited) + 1
+	numRefusals   = int(routing.AttemptsExhausted) + 1
 )
 
 // Metrics are the figures of one replica, in a registry of their own. Every label value is known beforehand or bounded by the

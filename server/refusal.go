@@ -53,6 +53,9 @@ func refusalFault(reason routing.RefusalReason) *fault {
 		f.code, f.reason = codes.DeadlineExceeded, sluicev1.ErrorReason_ERROR_REASON_PAYMENT_EXPIRED
 	case routing.MerchantLimited:
 		f.code, f.reason = codes.ResourceExhausted, sluicev1.ErrorReason_ERROR_REASON_MERCHANT_LIMITED
+	case routing.AttemptsExhausted:
+		f.code, f.reason = codes.FailedPrecondition, sluicev1.ErrorReason_ERROR_REASON_ATTEMPTS_EXHAUSTED
+		f.conditions = []violation{{"attempts", reason.Text()}}
 	case routing.NoUsableChannel, routing.RefusalNone:
 		f.code, f.reason = codes.Unavailable, sluicev1.ErrorReason_ERROR_REASON_NO_USABLE_CHANNEL
 	}
