@@ -32,6 +32,8 @@ type compiler struct {
 	setOf     map[setKey]int32      // account sets
 	termsOf   map[string]int32      // terms by their text
 	tally     int                   // slots so far
+
+	strategyOf map[string]int32 // index in Plan.strategies
 }
 
 type capacityKey struct{ channel, account string }
@@ -62,6 +64,7 @@ func CompilePlan(c *configv1.Catalog, prev *Plan) (*Plan, error) {
 	for i, ch := range c.GetChannels() {
 		k.channel(i, ch)
 	}
+	k.strategies()
 	k.allRoutes()
 	k.staticOrder()
 	if err := k.err(); err != nil {

@@ -67,6 +67,7 @@ func (k *compiler) register(path string, r *configv1.Route, open map[wayKey]stri
 	out.salt = append(out.salt, "split\x00"+r.GetId()+"@"+strconv.FormatUint(uint64(r.GetSplitGeneration()), 10)+"\x00"...)
 	out.attempts = k.attempts(path, r.GetMaxAttempts())
 	k.plan.routes = append(k.plan.routes, out)
+	k.bindStrategy(path, i32(len(k.plan.routes)-1), r.GetStrategy())
 	b, ok := k.business(path+".business_type", r.GetBusinessType())
 	if ok && b.FollowsOriginal() {
 		k.addf(path+".business_type", "COLLECT, PAYOUT, DEDUCT or AUTHENTICATE", "%s follows its original and has no route", b)
@@ -365,7 +366,11 @@ func (p *Plan) layRow(r *row, d *rowDraft) {
 	slices.SortStableFunc(d.drafts, func(a, b draft) int {
 		return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(rank(a.last), rank(b.last)))
 	})
-	*r = row{route: d.route, slot: i32(len(p.slots)), group: i32(len(p.groups)), nSlots: u8(len(d.drafts))}
+	*r = row{route: d.route, slot: i32(len(p.slots)), group: i32(len(p.groups)), nSlots: u8(len(d.drafts)), key: -1}
+	if s := p.routes[d.route].strategy; s >= 0 {
+		r.key = i32(p.keys)
+		p.keys += len(d.drafts) * p.strategies[s].stride
+	}
 	for i, x := range d.drafts {
 		if i == 0 || x.priority != d.drafts[i-1].priority || x.last != d.drafts[i-1].last {
 			p.groups = append(p.groups, group{first: u8(i), priority: x.priority, why: whyOf(x)})

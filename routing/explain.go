@@ -154,6 +154,10 @@ func (x *ExplainedCandidate) placed() string {
 		return "channel and account of the original payment"
 	case WhyProbe:
 		return "lifted to first place as a probe"
+	case WhyCriterion:
+		return "ranked by the route's strategy"
+	case WhyExploration:
+		return "explored, so that its success rate stays known"
 	case WhyNone:
 	}
 	return "usable"

@@ -3,6 +3,7 @@ package routing
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -41,6 +42,11 @@ type Plan struct {
 	groups      []group
 	slots       []slot
 	combos      []combo
+
+	strategies []strategy
+	merits     []merit                // of the channels, empty without strategies
+	keys       int                    // words of all slots of rows with a strategy
+	lastScored atomic.Pointer[scored] // see scoredBy
 
 	policy   statemachine.Policy // default
 	policies map[string]statemachine.Policy
@@ -124,7 +130,11 @@ type route struct {
 	merchants map[string]struct{}
 	tiers     map[string]struct{}
 	members   []int32 // channels, in the catalogue's order
-	attempts  uint8   // most attempts of a payment, at least 1
+
+	strategy int32    // -1 = by priority, split and weight alone
+	explored []byte   // salt of the exploration
+	dealt    [][]byte // salts of the strategy's splits
+	attempts uint8    // most attempts of a payment, at least 1
 }
 
 // serves reports whether the selectors match.
@@ -154,6 +164,7 @@ type lane struct {
 type row struct {
 	route           int32
 	slot, group     int32
+	key             int32 // first word of its first slot, -1 = no strategy
 	nSlots, nGroups uint8
 }
 

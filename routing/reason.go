@@ -11,6 +11,9 @@ const (
 	WhyWeight   Why = 3 // its weight
 	WhyOriginal Why = 4 // it is the channel of the original payment
 	WhyProbe    Why = 5 // lifted to first place as a probe
+
+	WhyCriterion   Why = 6 // a criterion of the route's strategy
+	WhyExploration Why = 7 // tried so that its success rate stays known
 )
 
 // String returns the name of the API without its prefix.
@@ -26,6 +29,10 @@ func (w Why) String() string {
 		return "ORIGINAL"
 	case WhyProbe:
 		return "PROBE"
+	case WhyCriterion:
+		return "CRITERION"
+	case WhyExploration:
+		return "EXPLORATION"
 	case WhyNone:
 	}
 	return "UNSPECIFIED"

@@ -45,6 +45,7 @@ type Table struct {
 	plan   *Plan
 	rev    Revision
 	scores *Scores
+	scored *scored              // by the plan's strategies, nil without
 	states []statemachine.State // of scopes the plan knows, sorted
 
 	hot   []hotScope // scopes that are not healthy, sorted
@@ -120,7 +121,7 @@ func (m *knownMarks) of(channel int32) []knownMark {
 // Table makes the table of one revision: one per state change, so it is cheap. States of scopes the plan does not know have
 // no effect. The slices are kept: they must not be changed afterwards.
 func (p *Plan) Table(rev Revision, states []statemachine.State, sc *Scores) *Table {
-	t := &Table{plan: p, rev: rev, scores: sc}
+	t := &Table{plan: p, rev: rev, scores: sc, scored: p.scoredBy(sc)}
 	t.states = p.knownStates(states)
 	for i := range t.states {
 		if phase, share := t.states[i].Effective(); phase != statemachine.Healthy {
