@@ -66,7 +66,10 @@ func TestWhy_FindsWhatIsMeant(t *testing.T) {
 		{"domain=unionpay-network", ExitOK, "HELD"},
 		{"AQAB", ExitOK, "Candidates, in order"},
 		{"AQAB/0", ExitOK, "Candidates, in order"},
+		{"AQAB/1", ExitOK, "that of candidate 2, wechat"},
+		{"pay-1", ExitOK, "Candidates, in order"},
 		{"nothing", ExitFailed, "no incident, channel, decision or payment"},
+		{"nothing", ExitFailed, "replica r1 keeps some"},
 		{"unionpay-b/colour=red", ExitUsage, "want CHANNEL"},
 	} {
 		f := newFake()

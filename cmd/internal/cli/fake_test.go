@@ -99,7 +99,10 @@ func (f *fake) ExplainRoute(_ context.Context, r *sluicev1.ExplainRouteRequest) 
 	if r.GetDecisionId() == f.explain.GetDecision().GetDecisionId() && r.GetDecisionId() != "" {
 		return f.explain, nil
 	}
-	return nil, refusal(codes.NotFound, "UNKNOWN_DECISION", "no such decision", nil)
+	if id := r.GetPaymentId(); id != "" && id == f.explain.GetRequest().GetPayment().GetPaymentId() {
+		return f.explain, nil
+	}
+	return nil, refusal(codes.NotFound, "UNKNOWN_DECISION", "no such decision; replica r1 keeps some", nil)
 }
 
 func (f *fake) SwitchChannel(_ context.Context, r *sluicev1.SwitchChannelRequest) (*sluicev1.SwitchChannelResponse, error) {

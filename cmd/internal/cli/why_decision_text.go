@@ -11,29 +11,64 @@ import (
 )
 
 // decisionText tells why a payment was routed as it was: the decision, then the candidates in order, kept or dropped and why.
-func (v view) decisionText(r *sluicev1.ExplainRouteResponse) string {
+// asked is the attempt that was asked for, -1 for the decision as a whole.
+func (v view) decisionText(r *sluicev1.ExplainRouteResponse, asked int) string {
 	var b strings.Builder
+	say := func(text string) { b.WriteString(wrap(text, 0, v.width)) }
 	if r.GetRequest() == nil {
-		return wrap("Of this decision its id alone is kept. "+v.decisionSource(r), 0, v.width) + wrap(admission(r.GetAdmission()), 0, v.width)
+		say("Of this decision its id alone is kept. " + v.decisionSource(r))
+		say(admission(r.GetAdmission()))
+		return b.String()
 	}
-	b.WriteString(wrap(decisionHead(r), 0, v.width))
-	b.WriteString(wrap(v.decisionSource(r), 0, v.width))
+	say(decisionHead(r))
+	say(v.decisionSource(r))
 	if since := r.GetDecision().GetBankDownSince(); since != nil {
-		b.WriteString(wrap(fmt.Sprintf("Its bank fails on every channel that carries it, since %s: nothing is cut for it, the payer needs another card.", v.clock(since.AsTime())), 0, v.width))
+		say(fmt.Sprintf("Its bank fails on every channel that carries it, since %s: nothing is cut for it, the payer needs another card.", v.clock(since.AsTime())))
 	}
 	if tries := r.GetRequest().GetAttempts(); len(tries) > 0 {
 		var made []string
 		for _, t := range tries {
 			made = append(made, strings.TrimSpace(fmt.Sprintf("%s %s %s", t.GetChannel(), outcomeName(t.GetOutcome()), clean(t.GetRawCode()))))
 		}
-		b.WriteString(wrap("Tried before: "+strings.Join(made, ", ")+".", 0, v.width))
+		say("Tried before: " + strings.Join(made, ", ") + ".")
 	}
-	b.WriteString("\n" + v.paint.text(bold, "Candidates, in order") + "\n")
-	if len(r.GetCandidates()) == 0 {
-		return b.String() + "  none\n"
+	if a := r.GetAdmission(); a.GetVetoed() != 0 || a.Lifted != nil || a.GetMerchantLimited() {
+		say(admission(a))
 	}
-	b.WriteString(v.candidates(r))
+	if channels := r.GetDecision().GetChannels(); asked > 0 && asked < len(channels) {
+		say(fmt.Sprintf("The attempt asked for is that of candidate %d, %s; only the first of a decision may be attempted.", asked+1, channels[asked].GetChannel()))
+	}
+	if len(r.GetCandidates()) > 0 {
+		b.WriteString("\n" + v.paint.text(bold, "Candidates, in order") + "\n")
+		b.WriteString(v.candidates(r))
+	} else if r.GetRecomputed() {
+		b.WriteString("\nNo channel was a candidate.\n")
+	}
+	b.WriteString(v.others(r.GetOthers()))
 	return b.String()
+}
+
+// others lists the other decisions for the payment.
+func (v view) others(list []*sluicev1.KeptDecision) string {
+	if len(list) == 0 {
+		return ""
+	}
+	var t table
+	for _, o := range list {
+		what := "not kept what it gave"
+		switch {
+		case o.GetRefusalReason() != "":
+			what = "refused: " + clean(o.GetRefusalReason())
+		case o.GetChannel() != "":
+			what = o.GetChannel()
+		}
+		after := "first decision"
+		if n := int(o.GetAttempts()); n > 0 {
+			after = "after " + plural(n, "attempt")
+		}
+		t.add("  "+v.clock(time.Unix(o.GetSecond(), 0)), clean(o.GetDecisionId()), after, what)
+	}
+	return "\n" + v.paint.text(bold, "Other decisions for this payment, newest first") + "\n" + t.String()
 }
 
 func decisionHead(r *sluicev1.ExplainRouteResponse) string {
@@ -47,11 +82,15 @@ func decisionHead(r *sluicev1.ExplainRouteResponse) string {
 	}
 	head := fmt.Sprintf("Payment %s (%s)", clean(p.GetPaymentId()), what)
 	if why := r.GetRefusalReason(); why != "" {
-		return head + " was refused: " + clean(why) + "."
+		head += " was refused: " + clean(why)
+		if id := r.GetDecisionId(); id != "" {
+			head += ", decision " + clean(id)
+		}
+		return head + "."
 	}
 	d := r.GetDecision()
 	if len(d.GetChannels()) == 0 {
-		return head + " has no decision."
+		return head + ", decision " + clean(r.GetDecisionId()) + "."
 	}
 	first := d.GetChannels()[0]
 	head += fmt.Sprintf(" goes to %s, account %s", first.GetChannel(), first.GetAccount())
@@ -71,7 +110,11 @@ func (v view) decisionSource(r *sluicev1.ExplainRouteResponse) string {
 	if r.GetRoute() != "" {
 		text += " by route " + clean(r.GetRoute())
 	}
-	text += fmt.Sprintf(", table revision %d.", r.GetTableRevision())
+	text += fmt.Sprintf(", table revision %d", r.GetTableRevision())
+	if r.GetReplica() != "" && r.GetRequest() != nil {
+		text += ", on replica " + clean(r.GetReplica())
+	}
+	text += "."
 	switch {
 	case r.GetRecomputed():
 		text += " Recomputed from what is kept: the same answer, byte for byte."
@@ -83,20 +126,36 @@ func (v view) decisionSource(r *sluicev1.ExplainRouteResponse) string {
 
 // admission says what live counters did to a decision.
 func admission(a *sluicev1.Admission) string {
-	text := "Live counters (ramps, rates) let every candidate through."
+	if a.GetMerchantLimited() {
+		return "The merchant is above its rate: the payment as a whole was refused."
+	}
+	text := "Live counters (ramps, rates, limits) let every candidate through."
 	if a.GetVetoed() != 0 {
 		var ranks []string
 		for i := range 64 {
 			if a.GetVetoed()>>i&1 == 1 {
-				ranks = append(ranks, strconv.Itoa(i+1))
+				ranks = append(ranks, strconv.Itoa(i+1)+vetoOf(a, i))
 			}
 		}
-		text = "Live counters (ramps, rates) did not admit the candidates ranked " + strings.Join(ranks, ", ") + "."
+		text = "Live counters (ramps, rates, limits) did not admit the candidates ranked " + strings.Join(ranks, ", ") + " before admission."
 	}
 	if a != nil && a.Lifted != nil {
 		text += fmt.Sprintf(" The candidate ranked %d was lifted to first place as a probe.", a.GetLifted()+1)
 	}
 	return text
+}
+
+// vetoOf says which counter vetoed a candidate; empty for its state, which the candidates tell.
+func vetoOf(a *sluicev1.Admission, candidate int) string {
+	reason := 0
+	for k, plane := range a.GetReasons() {
+		reason |= int(plane>>candidate&1) << k
+	}
+	words := [...]string{"", " (rate)", " (concurrency)", " (quota)", " (throttled)"}
+	if reason < len(words) {
+		return words[reason]
+	}
+	return ""
 }
 
 func (v view) candidates(r *sluicev1.ExplainRouteResponse) string {
@@ -113,43 +172,43 @@ func (v view) candidates(r *sluicev1.ExplainRouteResponse) string {
 	return t.String()
 }
 
-// kept says what decided the place of a candidate.
+// kept says what decided the place of a candidate: the server's own sentence, which has the figures, or what the fields tell.
 func kept(c *sluicev1.Candidate) string {
-	var parts []string
-	if reason := lower(c.GetRankReason().String(), "RANK_REASON_"); c.GetRankReason() != 0 {
-		parts = append(parts, "by "+reason)
+	text := clean(c.GetExplanation())
+	if text == "" {
+		text = fmt.Sprintf("priority %d", c.GetPriority())
+		if c.GetRankReason() != 0 {
+			text = "by " + lower(c.GetRankReason().String(), "RANK_REASON_") + ", " + text
+		}
 	}
-	parts = append(parts, fmt.Sprintf("priority %d", c.GetPriority()))
 	if c.GetScorePpm() > 0 {
-		parts = append(parts, "score "+percent(c.GetScorePpm()))
+		text += ", score " + percent(c.GetScorePpm())
 	}
 	if c.GetKind() > sluicev1.TrafficKind_TRAFFIC_KIND_NORMAL {
-		parts = append(parts, "as "+lower(c.GetKind().String(), "TRAFFIC_KIND_"))
+		text += ", as " + lower(c.GetKind().String(), "TRAFFIC_KIND_")
 	}
 	if c.GetVetoed() {
-		parts = append(parts, "not admitted by live counters")
+		text += ", not admitted by live counters"
 	}
-	return withExplanation(strings.Join(parts, ", "), c)
+	return text
 }
 
-// dropped says why a candidate was not usable, which state was the cause, and until when.
+// dropped says why a candidate was not usable, which state was the cause, and until when. The server's sentence says the same
+// where a state was the cause.
 func (v view) dropped(c *sluicev1.Candidate) string {
 	text := lower(c.GetDropReason().String(), "DROP_REASON_")
-	if scope := scopeOf(c.GetScope()); scope != (statemachine.Scope{}) {
+	scope := scopeOf(c.GetScope())
+	if scope != (statemachine.Scope{}) {
 		text += ": " + people(scope)
+	} else if e := clean(c.GetExplanation()); e != "" {
+		sentence, _, _ := strings.Cut(e, "; may be usable from ")
+		text += ": " + sentence
 	}
 	if c.GetIncidentId() != "" {
 		text += ", incident " + clean(c.GetIncidentId())
 	}
 	if c.GetUntil() != nil {
 		text += ", until " + v.ahead(c.GetUntil())
-	}
-	return withExplanation(text, c)
-}
-
-func withExplanation(text string, c *sluicev1.Candidate) string {
-	if e := clean(c.GetExplanation()); e != "" {
-		return text + " (" + e + ")"
 	}
 	return text
 }

@@ -47,25 +47,35 @@ func decision() *sluicev1.ExplainRouteResponse {
 			},
 			Attempts: []*sluicev1.PreviousAttempt{{Channel: "nucc", Outcome: configv1.Outcome_OUTCOME_CHANNEL_FAILED, RawCode: "E17"}},
 		},
-		Decision: &sluicev1.RouteResponse{DecisionId: "AQAB", Channels: []*sluicev1.RankedChannel{{Channel: "alipay", Account: "a1", Kind: sluicev1.TrafficKind_TRAFFIC_KIND_RAMP}}},
+		Decision: &sluicev1.RouteResponse{DecisionId: "AQAB", Channels: []*sluicev1.RankedChannel{{Channel: "alipay", Account: "a1", Kind: sluicev1.TrafficKind_TRAFFIC_KIND_RAMP}, {Channel: "wechat", Account: "w1"}}},
 		Candidates: []*sluicev1.Candidate{
-			{Channel: "alipay", Account: "a1", RankReason: sluicev1.RankReason_RANK_REASON_SPLIT, Priority: 1, Kind: sluicev1.TrafficKind_TRAFFIC_KIND_RAMP},
-			{Channel: "wechat", Account: "w1", RankReason: sluicev1.RankReason_RANK_REASON_PRIORITY, Priority: 2, Vetoed: true},
-			{Channel: "unionpay-b", DropReason: sluicev1.DropReason_DROP_REASON_DISABLED, Scope: scope(icbc), IncidentId: "5f0c3a9d2b41", Until: at(3, 7, 11)},
+			{
+				Channel: "alipay", Account: "a1", RankReason: sluicev1.RankReason_RANK_REASON_SPLIT, Priority: 1, Kind: sluicev1.TrafficKind_TRAFFIC_KIND_RAMP,
+				Explanation: "drawn by the split of priority 1 (hash c196750630df0412)",
+			},
+			{Channel: "wechat", Account: "w1", RankReason: sluicev1.RankReason_RANK_REASON_PRIORITY, Priority: 2},
+			{Channel: "bestpay", Account: "b1", DropReason: sluicev1.DropReason_DROP_REASON_CONCURRENCY_LIMITED, Vetoed: true, Explanation: "its concurrent payments are used up; may be usable from 2026-03-01T03:05:01Z"},
+			{Channel: "unionpay-b", DropReason: sluicev1.DropReason_DROP_REASON_DISABLED, Scope: scope(icbc), IncidentId: "5f0c3a9d2b41", Until: at(3, 7, 11), Explanation: "automation has disabled a scope that applies"},
 			{Channel: "nucc", DropReason: sluicev1.DropReason_DROP_REASON_ALREADY_TRIED, Explanation: "tried first"},
 		},
-		Second: at(3, 5, 0).GetSeconds(), TableRevision: 88214, Route: "collect-quickpay", Recomputed: true,
+		Second: at(3, 5, 0).GetSeconds(), TableRevision: 88214, Route: "collect-quickpay", Recomputed: true, DecisionId: "AQAB", Replica: "r1",
+		Admission: &sluicev1.Admission{Vetoed: 1 << 2, Reasons: []uint64{0, 1 << 2, 0}},
+		Others: []*sluicev1.KeptDecision{
+			{DecisionId: "AQAC", Second: at(3, 4, 58).GetSeconds(), RefusalReason: "AMBIGUOUS_PREVIOUS_ATTEMPT", Attempts: 1},
+			{DecisionId: "AQAD", Second: at(3, 4, 50).GetSeconds(), Channel: "nucc"},
+			{DecisionId: "AQAE", Second: at(3, 4, 40).GetSeconds()},
+		},
 	}
 }
 
 func TestWhyTextTellsThatTheBankIsDown(t *testing.T) {
 	down := decision()
 	const told = "Its bank fails on every channel that carries it, since"
-	if text := testView(200).decisionText(down); strings.Contains(text, told) {
+	if text := testView(200).decisionText(down, -1); strings.Contains(text, told) {
 		t.Errorf("the bank is well:\n%s", text)
 	}
 	down.Decision.BankDownSince = at(3, 4, 0)
-	if text := testView(200).decisionText(down); !strings.Contains(text, told+" 03:04:00:") {
+	if text := testView(200).decisionText(down, -1); !strings.Contains(text, told+" 03:04:00:") {
 		t.Errorf("the bank is down:\n%s", text)
 	}
 }
@@ -73,15 +83,21 @@ func TestWhyTextTellsThatTheBankIsDown(t *testing.T) {
 func TestWhyText(t *testing.T) {
 	refusal := decision()
 	refusal.Decision, refusal.RefusalReason, refusal.Recomputed, refusal.Kept = nil, "BANK_DOWN_EVERYWHERE", false, "the table of revision 88214 is no longer kept"
-	refusal.Candidates = refusal.GetCandidates()[2:]
+	refusal.Candidates = refusal.GetCandidates()[3:]
+	bare := &sluicev1.ExplainRouteResponse{
+		DecisionId: "AQAB", Second: at(3, 5, 0).GetSeconds(), TableRevision: 88214, Replica: "r1", Admission: &sluicev1.Admission{},
+		Kept: "another replica, or a client by itself, made the decision; the table of revision 88214 is kept (2 revisions are, 88213 to 88214)",
+	}
 	wide := channel("unionpay-b", cutStatus())
 	found := statusesOf(&sluicev1.GetChannelResponse{Channel: wide, Policy: &configv1.Policy{Automation: configv1.AutomationLevel_AUTOMATION_LEVEL_OFF_ONLY}},
 		&sluicev1.ListChannelsResponse{FailureDomains: []*sluicev1.ScopeStatus{heldDomain()}}, &sluicev1.Scope{Channel: "unionpay-b", Bank: "ICBC"})
 	for name, text := range map[string]string{
 		"why_incident":        testView(100).incidentText(incident()),
 		"why_incident_closed": testView(70).incidentText(closedIncident()),
-		"why_decision":        testView(100).decisionText(decision()),
-		"why_refusal":         testView(100).decisionText(refusal),
+		"why_decision":        testView(100).decisionText(decision(), -1),
+		"why_attempt":         testView(100).decisionText(decision(), 1),
+		"why_id":              testView(100).decisionText(bare, -1),
+		"why_refusal":         testView(100).decisionText(refusal, -1),
 		"why_scope":           testView(100).askedText(found),
 		"incidents": testView(120).incidentsText(&sluicev1.ListIncidentsResponse{
 			Incidents: []*sluicev1.IncidentSummary{incident().GetIncident(), closedIncident().GetIncident()},
