@@ -26,6 +26,10 @@ type Candidate struct {
 	Priority uint16     // priority in the route, lower first
 	Hash     uint64     // hash that placed it within its priority, 0 = none did
 
+	// Criterion is the criterion of the route's strategy that decided its place, counted from 1: that set it apart from the
+	// candidate ranked before it, or the first from the second. 0 = none did.
+	Criterion uint8
+
 	closing int32 // hot scope of the table that weighs most on it, -1 = none
 	channel int32
 	account int32

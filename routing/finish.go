@@ -95,7 +95,7 @@ func (rk *Ranking) candidate(c *ranked, i int) Candidate {
 	p := rk.table.plan
 	out := Candidate{
 		Channel: p.heads[c.channel].id, Index: i8(i), Kind: kindOf(c.phase), Why: c.why, Drop: c.drop,
-		Priority: c.priority, Hash: c.hash, closing: c.closing, channel: c.channel, account: c.account,
+		Priority: c.priority, Hash: c.hash, Criterion: c.by, closing: c.closing, channel: c.channel, account: c.account,
 	}
 	if c.account >= 0 {
 		out.Account = p.accounts[c.account].id
