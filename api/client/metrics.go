@@ -1,6 +1,7 @@
 package client
 
 import (
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -47,4 +48,18 @@ type Stats struct {
 	Connects  uint64 `json:"connects"`  // watches of the snapshot opened
 	Saved     uint64 `json:"saved"`     // files written
 	Unsaved   uint64 `json:"unsaved"`   // files that could not be written
+}
+
+// counters are what Stats shows.
+type counters struct {
+	remote, local, fallen, refused, failed, outdated atomic.Uint64
+	snapshots, rejected, connects, saved, unsaved    atomic.Uint64
+}
+
+func (c *counters) stats() Stats {
+	return Stats{
+		Remote: c.remote.Load(), Local: c.local.Load(), Fallen: c.fallen.Load(), Refused: c.refused.Load(), Failed: c.failed.Load(),
+		Outdated: c.outdated.Load(), Snapshots: c.snapshots.Load(), Rejected: c.rejected.Load(), Connects: c.connects.Load(),
+		Saved: c.saved.Load(), Unsaved: c.unsaved.Load(),
+	}
 }
