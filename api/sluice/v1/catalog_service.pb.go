@@ -687,13 +687,13 @@ type CatalogDiff struct {
 	MovedPpm uint32 `protobuf:"varint,2,opt,name=moved_ppm,json=movedPpm,proto3" json:"moved_ppm,omitempty"`
 	// Where it moves, greatest part first.
 	Shifts []*CatalogShift `protobuf:"bytes,3,rep,name=shifts,proto3" json:"shifts,omitempty"`
-	// Number of recent payments that moved_ppm was computed from: those this
+	// Number of recent decisions that moved_ppm was computed from: those this
 	// replica keeps and one of the catalogues finds a channel for. 0 = none are
 	// kept, and nothing is said about traffic.
 	Sample uint64 `protobuf:"varint,4,opt,name=sample,proto3" json:"sample,omitempty"`
-	// What to know, e.g. a channel that is taken out and has recent payments.
+	// What to know, e.g. a channel that is taken out and has recent attempts.
 	Warnings []string `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	// When the oldest of the recent payments was decided; absent without any.
+	// When the oldest of these decisions was made; absent without any.
 	SampleStartTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=sample_start_time,json=sampleStartTime,proto3" json:"sample_start_time,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -850,8 +850,8 @@ type CatalogShift struct {
 	SharePpm uint32 `protobuf:"varint,4,opt,name=share_ppm,json=sharePpm,proto3" json:"share_ppm,omitempty"`
 	// Part of the recent real traffic of this bank, in ppm.
 	BankSharePpm uint32 `protobuf:"varint,5,opt,name=bank_share_ppm,json=bankSharePpm,proto3" json:"bank_share_ppm,omitempty"`
-	// How many of the recent payments.
-	Payments      uint64 `protobuf:"varint,6,opt,name=payments,proto3" json:"payments,omitempty"`
+	// How many of the recent decisions.
+	Decisions     uint64 `protobuf:"varint,6,opt,name=decisions,proto3" json:"decisions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -921,9 +921,9 @@ func (x *CatalogShift) GetBankSharePpm() uint32 {
 	return 0
 }
 
-func (x *CatalogShift) GetPayments() uint64 {
+func (x *CatalogShift) GetDecisions() uint64 {
 	if x != nil {
-		return x.Payments
+		return x.Decisions
 	}
 	return 0
 }
@@ -994,15 +994,15 @@ const file_sluice_v1_catalog_service_proto_rawDesc = "" +
 	"\rCatalogChange\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
-	"\x05after\x18\x03 \x01(\tR\x05after\"\xc3\x01\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after\"\xc5\x01\n" +
 	"\fCatalogShift\x12\x12\n" +
 	"\x04bank\x18\x01 \x01(\tR\x04bank\x12!\n" +
 	"\ffrom_channel\x18\x02 \x01(\tR\vfromChannel\x12\x1d\n" +
 	"\n" +
 	"to_channel\x18\x03 \x01(\tR\ttoChannel\x12\x1b\n" +
 	"\tshare_ppm\x18\x04 \x01(\rR\bsharePpm\x12$\n" +
-	"\x0ebank_share_ppm\x18\x05 \x01(\rR\fbankSharePpm\x12\x1a\n" +
-	"\bpayments\x18\x06 \x01(\x04R\bpayments2\xef\x02\n" +
+	"\x0ebank_share_ppm\x18\x05 \x01(\rR\fbankSharePpm\x12\x1c\n" +
+	"\tdecisions\x18\x06 \x01(\x04R\tdecisions2\xef\x02\n" +
 	"\x0eCatalogService\x12I\n" +
 	"\n" +
 	"GetCatalog\x12\x1c.sluice.v1.GetCatalogRequest\x1a\x1d.sluice.v1.GetCatalogResponse\x12O\n" +
