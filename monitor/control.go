@@ -73,6 +73,7 @@ type ControlCounters struct {
 	Replays     uint64 // requests answered with what the first of the same id did
 	Annotations uint64 // notes on incidents
 	Catalogs    uint64 // catalogues put in force
+	Scores      uint64 // scores published
 }
 
 // unsettled is a change whose outcome is unknown until head has moved past its base.

@@ -79,6 +79,7 @@ type Change struct {
 	Entry     JournalEntry            // Sequence, Previous and Hash are set by the ledger
 	Catalog   []byte                  // nil = unchanged
 	Version   string                  // the owner's own label of Catalog
+	Scores    []byte                  // serialised scores; nil = unchanged. A change of scores is one of nothing else
 }
 
 // JournalEntry is the audit record and the outbox of one change.

@@ -40,6 +40,9 @@ type Checkpoints interface {
 // Check reports whether the change is well formed: at most MaxScopes scopes (ErrTooLarge), each once, valid and with a share
 // within bounds; an author and a reason (ErrUnattributed). Every Ledger asks it before it writes.
 func (c *Change) Check() error {
+	if c.Scores != nil {
+		return c.checkScores()
+	}
 	if len(c.States) > MaxScopes {
 		return fmt.Errorf("%w: %d scopes, want at most %d", ErrTooLarge, len(c.States), MaxScopes)
 	}

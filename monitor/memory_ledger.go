@@ -30,6 +30,7 @@ type memoryStore struct {
 	journal   []memoryEntry
 	requests  map[string]uint64
 	catalog   []byte
+	scores    []byte
 	catalogs  catalogSet
 	leader    string // replica that leads, empty = none
 	leaderAt  int64  // revision of the election
@@ -110,7 +111,7 @@ func (m *MemoryLedger) Read(ctx context.Context) (*View, error) {
 }
 
 func (s *memoryStore) build() *View {
-	v := &View{Revision: s.headAt, Head: s.head, Catalog: s.catalog}
+	v := &View{Revision: s.headAt, Head: s.head, Catalog: s.catalog, Scores: s.scores}
 	v.States = slices.SortedFunc(maps.Values(s.states), func(a, b VersionedState) int { return a.Scope.Compare(b.Scope) })
 	v.Incidents = slices.Collect(maps.Values(s.incidents))
 	SortIncidents(v.Incidents)
@@ -157,6 +158,10 @@ func (s *memoryStore) admit(c *Change, replica string) error {
 // apply makes the writes of the one transaction.
 func (s *memoryStore) apply(c *Change) {
 	s.revision++
+	if c.Scores != nil { // head is rewritten as it is
+		s.scores, s.headAt, s.view = bytes.Clone(c.Scores), s.revision, nil
+		return
+	}
 	for _, id := range ExpiredIncidents(slices.Collect(maps.Values(s.incidents)), c) {
 		delete(s.incidents, id)
 	}

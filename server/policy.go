@@ -4,6 +4,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
@@ -28,7 +29,23 @@ func policyMessage(p statemachine.Policy, c *configv1.Channel, catalog *configv1
 	}
 	probesOver(m.GetRecovery(), catalog.GetDefaultPolicy().GetRecovery())
 	probesOver(m.GetRecovery(), c.GetPolicy().GetRecovery())
+	rule := FeedbackRule(catalog.GetDefaultPolicy().GetFeedback(), c.GetPolicy().GetFeedback())
+	m.Feedback = &configv1.FeedbackPolicy{Count: &rule.Count, Ratio: &rule.Ratio}
 	return m
+}
+
+// FeedbackRule is when a channel gets negative feedback: monitor's default, over which each of the policies lays what it says.
+func FeedbackRule(over ...*configv1.FeedbackPolicy) monitor.FeedbackRule {
+	rule := monitor.DefaultFeedback()
+	for _, p := range over {
+		if p != nil && p.Count != nil {
+			rule.Count = p.GetCount()
+		}
+		if p != nil && p.Ratio != nil {
+			rule.Ratio = p.GetRatio()
+		}
+	}
+	return rule
 }
 
 // probesOver lays over m what r says about the best probes: an empty list says nothing, an amount of 0 that any will do.

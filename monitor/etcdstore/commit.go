@@ -57,7 +57,11 @@ func (l *Ledger) Commit(ctx context.Context, c monitor.Change) (int64, error) {
 		ifs = append(ifs, clientv3.Compare(clientv3.ModRevision(l.keys.Catalog(base.Head.Catalog+1)), "=", revision))
 	}
 	w := writes{keys: l.keys}
-	w.change(base, &c)
+	if c.Scores != nil {
+		w.scores(base, c.Scores)
+	} else {
+		w.change(base, &c)
+	}
 	if c.RequestID != "" {
 		ifs = append(ifs, clientv3.Compare(clientv3.CreateRevision(l.keys.Request(c.RequestID)), "=", 0))
 		lease, err := l.requestLease(ctx, &c)
@@ -205,6 +209,13 @@ func (w *writes) change(base *monitor.View, c *monitor.Change) {
 	value := w.put(w.keys.Journal(entry.Sequence), entryMessage(entry))
 	head.Sequence, head.Hash = entry.Sequence, monitor.ChainHash([]byte(value))
 	w.put(w.keys.Head(), headMessage(head))
+}
+
+// scores writes scores, and head as it is: the table gets a new revision, the journal no entry.
+func (w *writes) scores(base *monitor.View, scores []byte) {
+	w.ops = append(w.ops, clientv3.OpPut(w.keys.Scores(), string(scores)))
+	w.bytes += len(scores)
+	w.put(w.keys.Head(), headMessage(base.Head))
 }
 
 func (w *writes) fit() error {

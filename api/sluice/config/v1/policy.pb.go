@@ -153,7 +153,9 @@ type Policy struct {
 	// 72 h.
 	OverrideExpiryMax *durationpb.Duration `protobuf:"bytes,6,opt,name=override_expiry_max,json=overrideExpiryMax,proto3" json:"override_expiry_max,omitempty"`
 	// The sequential detector.
-	Sequential    *SequentialPolicy `protobuf:"bytes,7,opt,name=sequential,proto3" json:"sequential,omitempty"`
+	Sequential *SequentialPolicy `protobuf:"bytes,7,opt,name=sequential,proto3" json:"sequential,omitempty"`
+	// Negative feedback, a score that ranking may use.
+	Feedback      *FeedbackPolicy `protobuf:"bytes,8,opt,name=feedback,proto3" json:"feedback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -237,6 +239,72 @@ func (x *Policy) GetSequential() *SequentialPolicy {
 	return nil
 }
 
+func (x *Policy) GetFeedback() *FeedbackPolicy {
+	if x != nil {
+		return x.Feedback
+	}
+	return nil
+}
+
+// FeedbackPolicy sets when a channel, or one of its instruments, gets negative
+// feedback: when the results of the last ten seconds hold more bad ones than
+// `count`, or a larger part of bad ones than `ratio`. The score is then
+// 10,000 · (1 − bad ÷ total) instead of 10,000.
+type FeedbackPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// More bad results than this. 0 to 1,000,000, default 10.
+	Count *float64 `protobuf:"fixed64,1,opt,name=count,proto3,oneof" json:"count,omitempty"`
+	// A larger part of bad results than this. 0 to 1, default 0.1; 1 = the count
+	// alone decides.
+	Ratio         *float64 `protobuf:"fixed64,2,opt,name=ratio,proto3,oneof" json:"ratio,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedbackPolicy) Reset() {
+	*x = FeedbackPolicy{}
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedbackPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedbackPolicy) ProtoMessage() {}
+
+func (x *FeedbackPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedbackPolicy.ProtoReflect.Descriptor instead.
+func (*FeedbackPolicy) Descriptor() ([]byte, []int) {
+	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *FeedbackPolicy) GetCount() float64 {
+	if x != nil && x.Count != nil {
+		return *x.Count
+	}
+	return 0
+}
+
+func (x *FeedbackPolicy) GetRatio() float64 {
+	if x != nil && x.Ratio != nil {
+		return *x.Ratio
+	}
+	return 0
+}
+
 // SequentialPolicy sets the sequential detector: every item's results are held,
 // one by one, against its learned baseline. Its threshold is a budget of false
 // alarms; there is no window and no least number of results.
@@ -260,7 +328,7 @@ type SequentialPolicy struct {
 
 func (x *SequentialPolicy) Reset() {
 	*x = SequentialPolicy{}
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[1]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -272,7 +340,7 @@ func (x *SequentialPolicy) String() string {
 func (*SequentialPolicy) ProtoMessage() {}
 
 func (x *SequentialPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[1]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -285,7 +353,7 @@ func (x *SequentialPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequentialPolicy.ProtoReflect.Descriptor instead.
 func (*SequentialPolicy) Descriptor() ([]byte, []int) {
-	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{1}
+	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SequentialPolicy) GetFalseAlarmDays() float64 {
@@ -336,7 +404,7 @@ type WindowsPolicy struct {
 
 func (x *WindowsPolicy) Reset() {
 	*x = WindowsPolicy{}
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[2]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -348,7 +416,7 @@ func (x *WindowsPolicy) String() string {
 func (*WindowsPolicy) ProtoMessage() {}
 
 func (x *WindowsPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[2]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -361,7 +429,7 @@ func (x *WindowsPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WindowsPolicy.ProtoReflect.Descriptor instead.
 func (*WindowsPolicy) Descriptor() ([]byte, []int) {
-	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{2}
+	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *WindowsPolicy) GetWindow() *durationpb.Duration {
@@ -429,7 +497,7 @@ type CountRatioRule struct {
 
 func (x *CountRatioRule) Reset() {
 	*x = CountRatioRule{}
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[3]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -441,7 +509,7 @@ func (x *CountRatioRule) String() string {
 func (*CountRatioRule) ProtoMessage() {}
 
 func (x *CountRatioRule) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[3]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -454,7 +522,7 @@ func (x *CountRatioRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountRatioRule.ProtoReflect.Descriptor instead.
 func (*CountRatioRule) Descriptor() ([]byte, []int) {
-	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{3}
+	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CountRatioRule) GetCount() float64 {
@@ -532,7 +600,7 @@ type RecoveryPolicy struct {
 
 func (x *RecoveryPolicy) Reset() {
 	*x = RecoveryPolicy{}
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[4]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -544,7 +612,7 @@ func (x *RecoveryPolicy) String() string {
 func (*RecoveryPolicy) ProtoMessage() {}
 
 func (x *RecoveryPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[4]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -557,7 +625,7 @@ func (x *RecoveryPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoveryPolicy.ProtoReflect.Descriptor instead.
 func (*RecoveryPolicy) Descriptor() ([]byte, []int) {
-	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{4}
+	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RecoveryPolicy) GetCoolDown() *durationpb.Duration {
@@ -708,7 +776,7 @@ type GuardPolicy struct {
 
 func (x *GuardPolicy) Reset() {
 	*x = GuardPolicy{}
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[5]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +788,7 @@ func (x *GuardPolicy) String() string {
 func (*GuardPolicy) ProtoMessage() {}
 
 func (x *GuardPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_config_v1_policy_proto_msgTypes[5]
+	mi := &file_sluice_config_v1_policy_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +801,7 @@ func (x *GuardPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuardPolicy.ProtoReflect.Descriptor instead.
 func (*GuardPolicy) Descriptor() ([]byte, []int) {
-	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{5}
+	return file_sluice_config_v1_policy_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GuardPolicy) GetCapacityHeadroom() float64 {
@@ -768,7 +836,7 @@ var File_sluice_config_v1_policy_proto protoreflect.FileDescriptor
 
 const file_sluice_config_v1_policy_proto_rawDesc = "" +
 	"\n" +
-	"\x1dsluice/config/v1/policy.proto\x12\x10sluice.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe9\x03\n" +
+	"\x1dsluice/config/v1/policy.proto\x12\x10sluice.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa7\x04\n" +
 	"\x06Policy\x12K\n" +
 	"\n" +
 	"automation\x18\x01 \x01(\x0e2!.sluice.config.v1.AutomationLevelB\b\xbaH\x05\x82\x01\x02\x10\x01R\n" +
@@ -780,7 +848,13 @@ const file_sluice_config_v1_policy_proto_rawDesc = "" +
 	"\x13override_expiry_max\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\x9a\x9e\x012\x02\b<R\x11overrideExpiryMax\x12B\n" +
 	"\n" +
 	"sequential\x18\a \x01(\v2\".sluice.config.v1.SequentialPolicyR\n" +
-	"sequential\"\x8e\x03\n" +
+	"sequential\x12<\n" +
+	"\bfeedback\x18\b \x01(\v2 .sluice.config.v1.FeedbackPolicyR\bfeedback\"\x8c\x01\n" +
+	"\x0eFeedbackPolicy\x122\n" +
+	"\x05count\x18\x01 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x80\x84.A)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\x05count\x88\x01\x01\x122\n" +
+	"\x05ratio\x18\x02 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x05ratio\x88\x01\x01B\b\n" +
+	"\x06_countB\b\n" +
+	"\x06_ratio\"\x8e\x03\n" +
 	"\x10SequentialPolicy\x12\xc7\x01\n" +
 	"\x10false_alarm_days\x18\x01 \x01(\x01B\x97\x01\xbaH\x93\x01\xba\x01\x8f\x01\n" +
 	"\"sequential_policy.false_alarm_days\x126must be 0 (by the channel's traffic) or 1 to 1,000,000\x1a1this == 0.0 || (this >= 1.0 && this <= 1000000.0)H\x00R\x0efalseAlarmDays\x88\x01\x01\x12;\n" +
@@ -882,41 +956,43 @@ func file_sluice_config_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_sluice_config_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sluice_config_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_sluice_config_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_sluice_config_v1_policy_proto_goTypes = []any{
 	(AutomationLevel)(0),        // 0: sluice.config.v1.AutomationLevel
 	(Detector)(0),               // 1: sluice.config.v1.Detector
 	(*Policy)(nil),              // 2: sluice.config.v1.Policy
-	(*SequentialPolicy)(nil),    // 3: sluice.config.v1.SequentialPolicy
-	(*WindowsPolicy)(nil),       // 4: sluice.config.v1.WindowsPolicy
-	(*CountRatioRule)(nil),      // 5: sluice.config.v1.CountRatioRule
-	(*RecoveryPolicy)(nil),      // 6: sluice.config.v1.RecoveryPolicy
-	(*GuardPolicy)(nil),         // 7: sluice.config.v1.GuardPolicy
-	(*durationpb.Duration)(nil), // 8: google.protobuf.Duration
+	(*FeedbackPolicy)(nil),      // 3: sluice.config.v1.FeedbackPolicy
+	(*SequentialPolicy)(nil),    // 4: sluice.config.v1.SequentialPolicy
+	(*WindowsPolicy)(nil),       // 5: sluice.config.v1.WindowsPolicy
+	(*CountRatioRule)(nil),      // 6: sluice.config.v1.CountRatioRule
+	(*RecoveryPolicy)(nil),      // 7: sluice.config.v1.RecoveryPolicy
+	(*GuardPolicy)(nil),         // 8: sluice.config.v1.GuardPolicy
+	(*durationpb.Duration)(nil), // 9: google.protobuf.Duration
 }
 var file_sluice_config_v1_policy_proto_depIdxs = []int32{
 	0,  // 0: sluice.config.v1.Policy.automation:type_name -> sluice.config.v1.AutomationLevel
 	1,  // 1: sluice.config.v1.Policy.detector:type_name -> sluice.config.v1.Detector
-	4,  // 2: sluice.config.v1.Policy.windows:type_name -> sluice.config.v1.WindowsPolicy
-	6,  // 3: sluice.config.v1.Policy.recovery:type_name -> sluice.config.v1.RecoveryPolicy
-	7,  // 4: sluice.config.v1.Policy.guards:type_name -> sluice.config.v1.GuardPolicy
-	8,  // 5: sluice.config.v1.Policy.override_expiry_max:type_name -> google.protobuf.Duration
-	3,  // 6: sluice.config.v1.Policy.sequential:type_name -> sluice.config.v1.SequentialPolicy
-	8,  // 7: sluice.config.v1.SequentialPolicy.hang_after_min:type_name -> google.protobuf.Duration
-	8,  // 8: sluice.config.v1.WindowsPolicy.window:type_name -> google.protobuf.Duration
-	8,  // 9: sluice.config.v1.WindowsPolicy.every:type_name -> google.protobuf.Duration
-	5,  // 10: sluice.config.v1.WindowsPolicy.count_ratio:type_name -> sluice.config.v1.CountRatioRule
-	8,  // 11: sluice.config.v1.CountRatioRule.window:type_name -> google.protobuf.Duration
-	8,  // 12: sluice.config.v1.RecoveryPolicy.cool_down:type_name -> google.protobuf.Duration
-	8,  // 13: sluice.config.v1.RecoveryPolicy.cool_down_max:type_name -> google.protobuf.Duration
-	8,  // 14: sluice.config.v1.RecoveryPolicy.probe_interval:type_name -> google.protobuf.Duration
-	8,  // 15: sluice.config.v1.RecoveryPolicy.dwell:type_name -> google.protobuf.Duration
-	8,  // 16: sluice.config.v1.RecoveryPolicy.probation:type_name -> google.protobuf.Duration
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	5,  // 2: sluice.config.v1.Policy.windows:type_name -> sluice.config.v1.WindowsPolicy
+	7,  // 3: sluice.config.v1.Policy.recovery:type_name -> sluice.config.v1.RecoveryPolicy
+	8,  // 4: sluice.config.v1.Policy.guards:type_name -> sluice.config.v1.GuardPolicy
+	9,  // 5: sluice.config.v1.Policy.override_expiry_max:type_name -> google.protobuf.Duration
+	4,  // 6: sluice.config.v1.Policy.sequential:type_name -> sluice.config.v1.SequentialPolicy
+	3,  // 7: sluice.config.v1.Policy.feedback:type_name -> sluice.config.v1.FeedbackPolicy
+	9,  // 8: sluice.config.v1.SequentialPolicy.hang_after_min:type_name -> google.protobuf.Duration
+	9,  // 9: sluice.config.v1.WindowsPolicy.window:type_name -> google.protobuf.Duration
+	9,  // 10: sluice.config.v1.WindowsPolicy.every:type_name -> google.protobuf.Duration
+	6,  // 11: sluice.config.v1.WindowsPolicy.count_ratio:type_name -> sluice.config.v1.CountRatioRule
+	9,  // 12: sluice.config.v1.CountRatioRule.window:type_name -> google.protobuf.Duration
+	9,  // 13: sluice.config.v1.RecoveryPolicy.cool_down:type_name -> google.protobuf.Duration
+	9,  // 14: sluice.config.v1.RecoveryPolicy.cool_down_max:type_name -> google.protobuf.Duration
+	9,  // 15: sluice.config.v1.RecoveryPolicy.probe_interval:type_name -> google.protobuf.Duration
+	9,  // 16: sluice.config.v1.RecoveryPolicy.dwell:type_name -> google.protobuf.Duration
+	9,  // 17: sluice.config.v1.RecoveryPolicy.probation:type_name -> google.protobuf.Duration
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_sluice_config_v1_policy_proto_init() }
@@ -929,13 +1005,14 @@ func file_sluice_config_v1_policy_proto_init() {
 	file_sluice_config_v1_policy_proto_msgTypes[3].OneofWrappers = []any{}
 	file_sluice_config_v1_policy_proto_msgTypes[4].OneofWrappers = []any{}
 	file_sluice_config_v1_policy_proto_msgTypes[5].OneofWrappers = []any{}
+	file_sluice_config_v1_policy_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_config_v1_policy_proto_rawDesc), len(file_sluice_config_v1_policy_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -281,7 +281,8 @@ type Score struct {
 	// Results behind the success rate, older ones discounted: 0 = only what wider
 	// items and the prior say.
 	Samples uint32 `protobuf:"varint,9,opt,name=samples,proto3" json:"samples,omitempty"`
-	// Standard error of the success rate, in ppm: what exploration draws with.
+	// What exploration draws the success rate with, in ppm: a part of its standard
+	// error; at most 300,000.
 	DeviationPpm  uint32 `protobuf:"varint,10,opt,name=deviation_ppm,json=deviationPpm,proto3" json:"deviation_ppm,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
