@@ -15,6 +15,8 @@ type Attribution struct {
 	Kinds [numPlaces]statemachine.LaneKind
 	// Evidence says that the report is evidence; otherwise it enters totals only.
 	Evidence bool
+	// Entity is the settlement entity of the account.
+	Entity string
 }
 
 // Attribute says where a report of an attempt counts. decided is the table revision of its decision, 0 if there was none: it
@@ -44,6 +46,7 @@ func (t *Table) Attribute(channel, account string, b statemachine.BusinessType, 
 	a := Attribution{
 		Items:    [numPlaces]int32{ch.item, ch.business[b], in.method, p.accounts[acc].item, in.item},
 		Evidence: true,
+		Entity:   p.accounts[acc].entity,
 	}
 	if m := t.known.of(c); len(m) > 0 {
 		a.judge(m, decided)

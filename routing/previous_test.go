@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -252,5 +253,21 @@ func TestInvariant10_EntitiesAndEnrolmentsAreNeverCrossed(t *testing.T) {
 	})
 	if answered == 0 {
 		t.Error("nothing was ever answered")
+	}
+}
+
+// A reader that does not know of limited attempts refuses a snapshot that has them.
+func TestLimitedAttemptsAreAFeature(t *testing.T) {
+	for want, edit := range map[uint64]func(*configv1.Catalog){
+		0:                  func(*configv1.Catalog) {},
+		FeatureMaxAttempts: func(c *configv1.Catalog) { c.MaxAttempts = 3 },
+	} {
+		if got := NewSnapshot(mustTable(t, outgoingCatalog(edit)), "test", time.Unix(noon, 0)).GetFeatureBits(); got != want {
+			t.Errorf("bits %b, want %b", got, want)
+		}
+	}
+	onRoute := outgoingCatalog(func(c *configv1.Catalog) { c.Routes[1].MaxAttempts = 2 })
+	if got := NewSnapshot(mustTable(t, onRoute), "test", time.Unix(noon, 0)).GetFeatureBits(); got != FeatureMaxAttempts {
+		t.Errorf("bits %b", got)
 	}
 }

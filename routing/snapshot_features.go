@@ -9,9 +9,9 @@ import (
 // Feature bits of a snapshot. A bit is given out when a catalogue may say something that a reader must understand to decide as
 // everybody else does; a reader refuses snapshots with bits it does not know.
 const (
-	FeatureRetired     uint64 = 1 << 0 // a channel is retired: an older reader would go on sending it payments
+	FeatureRetired uint64 = 1 << 0 // a channel is retired: an older reader would go on sending it payments
 	// FeatureStrategies: a route ranks by a strategy, which an older reader would rank by priority, split and weight.
-	FeatureStrategies uint64 = 1 << 1
+	FeatureStrategies  uint64 = 1 << 1
 	FeatureMaxAttempts uint64 = 1 << 3 // attempts are limited: an older reader would go on
 )
 

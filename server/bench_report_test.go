@@ -62,7 +62,7 @@ func reportsAgainstEcho(b *testing.B, measure func(*testing.B, sluicev1.RoutingS
 		if err := w.counters.SetItems(w.plan.Items()); err != nil {
 			b.Fatal(err)
 		}
-		c.Now, c.Counters = time.Now, w.counters
+		c.Now, c.Counters, c.PerSecond = time.Now, w.counters, -1
 	})
 	client := sluicev1.NewRoutingServiceClient(serveTCP(b, s.server.grpc))
 	cashier := metadata.AppendToOutgoingContext(b.Context(), "authorization", "Bearer cashier")

@@ -51,7 +51,7 @@ func BenchmarkRouteHandler(b *testing.B) {
 
 // BenchmarkRouteUnary is the same with the interceptor: who calls, metrics, shedding.
 func BenchmarkRouteUnary(b *testing.B) {
-	s := newStandOf(b, largeCatalog(benchChannels, benchCandidates), func(c *Config) { c.Now = time.Now })
+	s := newStandOf(b, largeCatalog(benchChannels, benchCandidates), func(c *Config) { c.Now, c.PerSecond = time.Now, -1 })
 	r, m := newRoutingService(s.server), benchRequest()
 	ctx := metadata.NewIncomingContext(b.Context(), metadata.Pairs("authorization", "Bearer cashier"))
 	info := &grpc.UnaryServerInfo{FullMethod: sluicev1.RoutingService_Route_FullMethodName}
@@ -131,7 +131,7 @@ func BenchmarkRouteAgainstEcho(b *testing.B) {
 func againstEcho(b *testing.B, raw bool) {
 	b.Helper()
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
-	s := newStandOf(b, largeCatalog(benchChannels, benchCandidates), func(c *Config) { c.Now = time.Now })
+	s := newStandOf(b, largeCatalog(benchChannels, benchCandidates), func(c *Config) { c.Now, c.PerSecond = time.Now, -1 })
 	route := serveTCP(b, s.server.grpc)
 	request := benchRequest()
 	ctx := metadata.AppendToOutgoingContext(b.Context(), "authorization", "Bearer cashier")

@@ -86,6 +86,7 @@ type Config struct {
 	Environment    string                         // name of the deployment, told in snapshots; empty = DefaultEnvironment
 	Identities     []Identity                     // who may call
 	Series         SeriesReader                   // what QuerySeries reads; nil = it is not built here
+	Memory         *routing.Memory                // what remembers attempts for callers that forget them; nil = one with the defaults
 	Recorder       *routing.Recorder              // what keeps decisions for ExplainRoute; nil = one with the defaults
 	Control        func() monitor.ControlCounters // figures of monitor's Control; nil = not exported
 	AllowAnonymous bool                           // callers without a token may do everything; for a loopback address only
@@ -110,6 +111,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Memory == nil {
+		c.Memory = routing.NewMemory(routing.MemoryOptions{})
 	}
 	if c.Recorder == nil {
 		c.Recorder = routing.NewRecorder(routing.RecorderOptions{})

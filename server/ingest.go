@@ -14,10 +14,17 @@ import (
 type Ingest struct {
 	router   Router
 	counters *monitor.Counters
+	memory   *routing.Memory // nil = nothing is remembered
 }
 
 // NewIngest returns an ingest that resolves reports against the router's table.
 func NewIngest(r Router, c *monitor.Counters) *Ingest { return &Ingest{router: r, counters: c} }
+
+// Remember lets a memory learn of what is counted from now on; call it before the first report.
+func (in *Ingest) Remember(m *routing.Memory) *Ingest {
+	in.memory = m
+	return in
+}
 
 // ReporterID is the fingerprint of a reporter's name; 0 for none.
 func ReporterID(name string) uint64 {
@@ -31,11 +38,15 @@ func ReporterID(name string) uint64 {
 // which field is wrong and what would be right.
 func (in *Ingest) Report(m *sluicev1.Report, reporter uint64, second int64) (monitor.Disposition, error) {
 	var r monitor.Report
-	if err := resolve(in.router.Table(), m, reporter, second, &r); err != nil {
+	var result [1]routing.Result
+	if err := resolve(in.router.Table(), m, reporter, second, &r, &result[0]); err != nil {
 		in.counters.Reject()
 		return monitor.RejectedIn, err
 	}
-	return in.counters.Count(&r, second), nil
+	d := in.counters.Count(&r, second)
+	result[0].Known = d == monitor.Duplicate
+	in.memory.Learn(result[:], second)
+	return d, nil
 }
 
 // Counts is the number of reports by what became of them.
@@ -45,6 +56,7 @@ type Counts [monitor.Late + 1]uint32
 type Batch struct {
 	reports      []monitor.Report
 	dispositions []monitor.Disposition
+	results      []routing.Result
 }
 
 // Reports counts a batch received in a second under one lock. Each report that is refused is booked as rejected and handed to
@@ -52,11 +64,12 @@ type Batch struct {
 func (in *Ingest) Reports(ms []*sluicev1.Report, reporter uint64, second int64, b *Batch, refuse func(index int, err error)) Counts {
 	table := in.router.Table()
 	var counts Counts
-	b.reports = b.reports[:0]
+	b.reports, b.results = b.reports[:0], b.results[:0]
 	for i, m := range ms {
-		b.reports = append(b.reports, monitor.Report{})
-		if err := resolve(table, m, reporter, second, &b.reports[len(b.reports)-1]); err != nil {
-			b.reports = b.reports[:len(b.reports)-1]
+		n := len(b.reports)
+		b.reports, b.results = append(b.reports, monitor.Report{}), append(b.results, routing.Result{})
+		if err := resolve(table, m, reporter, second, &b.reports[n], &b.results[n]); err != nil {
+			b.reports, b.results = b.reports[:n], b.results[:n]
 			in.counters.Reject()
 			counts[monitor.RejectedIn]++
 			refuse(i, err)
@@ -66,14 +79,17 @@ func (in *Ingest) Reports(ms []*sluicev1.Report, reporter uint64, second int64, 
 		b.dispositions = append(b.dispositions, 0)
 	}
 	in.counters.CountAll(b.reports, second, b.dispositions[:len(b.reports)])
-	for _, d := range b.dispositions[:len(b.reports)] {
+	for i, d := range b.dispositions[:len(b.reports)] {
 		counts[d]++
+		b.results[i].Known = d == monitor.Duplicate
 	}
+	in.memory.Learn(b.results, second)
+	clear(b.results) // their strings are the message's
 	return counts
 }
 
-// resolve fills r from a report, or says what is wrong with it. It allocates nothing for a good one.
-func resolve(t *routing.Table, m *sluicev1.Report, reporter uint64, second int64, r *monitor.Report) error {
+// resolve fills r and result from a report, or says what is wrong with it. It allocates nothing for a good one.
+func resolve(t *routing.Table, m *sluicev1.Report, reporter uint64, second int64, r *monitor.Report, result *routing.Result) error {
 	if err := checkReport(m); err != nil {
 		return reportFault(err, m)
 	}
@@ -108,6 +124,13 @@ func resolve(t *routing.Table, m *sluicev1.Report, reporter uint64, second int64
 	}
 	for i := range r.Evidence {
 		r.Evidence[i] = at.Evidence
+	}
+	*result = routing.Result{
+		Entity: at.Entity, Payment: m.GetPaymentId(), Business: businessOf(m.GetBusinessType()), Channel: m.GetChannel(), Account: m.GetAccount(),
+		Attempt: m.GetAttemptId(), Outcome: outcomeOf(m.GetOutcome()), Code: m.GetRawCode(), Money: meaning.Money, Final: r.Final,
+	}
+	if result.Code != "" {
+		result.Money = t.Plan().Judge(result.Business, result.Channel, result.Outcome, result.Code).Money
 	}
 	return nil
 }

@@ -79,10 +79,14 @@ func (r *routingService) previous(p *routing.PreviousAttemptError, detail *sluic
 	if p.Meaning.Advice != "" {
 		f.metadata["advice"] = p.Meaning.Advice
 	}
+	if p.Remembered {
+		f.metadata["remembered_by"] = r.s.cfg.Replica
+		f.message += "; the request did not name the attempt, this replica remembered it: ask the channel, then name it with what it came to"
+	}
 	detail.Reason = f.reason
 	detail.Attempt = &sluicev1.DecisiveAttempt{
 		Channel: p.Channel, Account: p.Account, AttemptId: p.Attempt.Attempt, Outcome: configv1.Outcome(p.Meaning.Outcome),
-		RawCode: p.Code, Advice: p.Meaning.Advice,
+		RawCode: p.Code, Advice: p.Meaning.Advice, Remembered: p.Remembered,
 	}
 	f.details = []protoadapt.MessageV1{protoadapt.MessageV1Of(detail)}
 	return f

@@ -103,7 +103,7 @@ func TestReportOfAnEarlierDecisionIsNoEvidence(t *testing.T) {
 	in := NewIngest(s.router, s.counters)
 	var r monitor.Report
 	m := result(reply.GetChannels()[0].GetAttemptId(), "alpha")
-	if err := resolve(s.router.Table(), m, 7, s.Second(), &r); err != nil {
+	if err := resolve(s.router.Table(), m, 7, s.Second(), &r, &routing.Result{}); err != nil {
 		t.Fatal(err)
 	}
 	if r.Age != 3 || r.Evidence[0] || r.Outcome != statemachine.Succeeded || !r.Coded || r.Reporter != 7 {

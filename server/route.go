@@ -51,7 +51,7 @@ func (r *routingService) Route(_ context.Context, m *sluicev1.RouteRequest) (*sl
 	defer r.scratches.Put(w)
 	w.read(m)
 	second := r.s.cfg.Clock.Second()
-	err := r.s.cfg.Router.Route(&w.request, second, &w.decision)
+	err := r.s.cfg.Memory.Route(r.s.cfg.Router, &w.request, second, &w.decision)
 	r.s.recorder.Keep(&w.request, &w.decision)
 	if err != nil {
 		return nil, r.refusal(w, second, err)

@@ -71,11 +71,14 @@ func New(cfg Config, metrics *Metrics) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, auth: auth, metrics: metrics, methods: metrics.methods(), health: health.NewServer(), away: make(chan struct{}),
-		log: slog.New(NewRedactingHandler(cfg.Logger.Handler())), ingest: NewIngest(cfg.Router, cfg.Counters), recorder: cfg.Recorder,
+		log: slog.New(NewRedactingHandler(cfg.Logger.Handler())), ingest: NewIngest(cfg.Router, cfg.Counters).Remember(cfg.Memory), recorder: cfg.Recorder,
 	}
 	s.hub, s.public = newHub(metrics), limitsOf(&cfg, &Identity{})
 	s.published, _ = cfg.Clock.(Publisher)
 	if s.refused, err = newLimitCounters(metrics.registry); err != nil {
+		return nil, fmt.Errorf("%w: these metrics belong to another server: %w", ErrConfig, err)
+	}
+	if err := metrics.registry.Register(newMemoryCollector(cfg.Memory)); err != nil {
 		return nil, fmt.Errorf("%w: these metrics belong to another server: %w", ErrConfig, err)
 	}
 	if err := metrics.registry.Register(newCollector(s)); err != nil {
