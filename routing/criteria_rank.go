@@ -11,53 +11,125 @@ import (
 // fewCandidates are sorted by insertion, more of them in O(n log n).
 const fewCandidates = 16
 
-// keys are the words by which candidates are sorted: word w of candidate i is keys[w][i].
-type keys [maxCriteria][MaxCandidates]uint64
+// sorting is what a row with a strategy is sorted by. Entry i has channel, account and slot i; its key is word w of keys[w][i].
+type sorting struct {
+	n       int
+	entries [MaxCandidates]entry
+	keys    [maxCriteria][MaxCandidates]uint64
+	merits  [MaxCandidates]uint64
+	order   [MaxCandidates]uint8 // entries, sorted
+	base    [MaxCandidates]uint8 // place of an entry without a strategy, where it matters
+	fit     [MaxCandidates]uint8 // see Ranking.fit
+}
 
-// byStrategy sorts the ranked candidates of a row by its route's strategy. They come in the order without one, and keep it
-// where no criterion tells them apart.
+// entry is a candidate before it is known whether the payment may have it.
+type entry struct {
+	channel int32
+	account int32 // -1 = none found
+	slot    uint8
+	group   uint8
+}
+
+// byStrategy ranks a row by its route's strategy. What no criterion tells apart is ranked as without one.
 func (rk *Ranking) byStrategy(w *row) {
-	if rk.ranked < 2 {
-		return
-	}
 	p := rk.table.plan
 	s := &p.strategies[p.routes[w.route].strategy]
+	rk.enter(w)
 	rk.staticWords(s, w)
 	for i := range s.words {
 		if s.words[i].static < 0 {
 			rk.dynamicWord(s, &s.words[i], i, w.route)
 		}
 	}
-	rk.sort(len(s.words))
-	rk.tell(s)
+	hash := uint64(0)
+	if rk.sort(len(s.words)) {
+		hash = rk.deal(w)
+		rk.sortTies(len(s.words))
+	}
+	rk.take(s, w, hash)
 	if s.explore.share > 0 && len(rk.request.Attempts) == 0 {
 		rk.explore(s, w.route)
 	}
 }
 
-// staticWords takes over what was made with the table, without the criteria that do not sort for this payment.
-func (rk *Ranking) staticWords(s *strategy, w *row) {
-	slots := rk.table.plan.slotsOf(w)
-	var own [maxCriteria + 1]uint64
-	for i := range rk.ranked {
-		c := &rk.list[i]
-		at := int(w.key) + int(c.slot)*s.stride
-		words := rk.table.scored.keys[at : at+s.stride]
-		if s.account && slots[c.slot].account < 0 {
-			words = own[:s.stride]
-			rk.table.scored.words(rk.table.plan, s, &slots[c.slot], c.account, c.priority, words)
-		}
-		for k := range s.words {
-			if st := s.words[k].static; st >= 0 {
-				rk.keys[k][i] = words[st]
+// enter lists the entries of a row: each channel with each account that may serve the merchant, those that name it first.
+func (rk *Ranking) enter(w *row) {
+	p, by := rk.table.plan, &rk.sorting
+	by.n = 0
+	slots := p.slotsOf(w)
+	for g, group := range p.groups[w.group : w.group+int32(w.nGroups)] {
+		for i := group.first; i < group.first+group.n; i++ {
+			e := entry{channel: slots[i].channel, account: slots[i].account, slot: i, group: u8(g)}
+			if e.account >= 0 {
+				by.add(e)
+				continue
+			}
+			set := &p.sets[^e.account]
+			named := set.named[rk.request.Merchant]
+			if len(named)+len(set.general) == 0 {
+				e.account = -1
+				by.add(e)
+			}
+			for _, e.account = range named {
+				by.add(e)
+			}
+			for _, e.account = range set.general {
+				by.add(e)
 			}
 		}
-		if s.learned {
-			rk.merits[i] = words[s.statics]
+	}
+}
+
+// add appends an entry. A row never has more than the array: CompilePlan saw to it.
+func (by *sorting) add(e entry) {
+	if by.n < len(by.entries) {
+		by.entries[by.n] = e
+		by.n++
+	}
+}
+
+// staticWords takes over what was made with the table, without the criteria that do not sort for this payment.
+func (rk *Ranking) staticWords(s *strategy, w *row) {
+	by, t := &rk.sorting, rk.table
+	words := t.scored.keys[w.key : int(w.key)+int(w.nSlots)*s.stride]
+	entries := by.entries[:by.n]
+	for k := range s.words {
+		if st := int(s.words[k].static); st >= 0 {
+			word := by.keys[k][:len(entries)]
+			for i := range word {
+				word[i] = words[int(entries[i].slot)*s.stride+st]
+			}
 		}
+	}
+	if s.learned {
+		for i := range entries {
+			by.merits[i] = words[int(entries[i].slot)*s.stride+s.statics]
+		}
+	}
+	if s.account {
+		rk.accountWords(s, w)
 	}
 	if s.whens {
 		rk.mask(s)
+	}
+}
+
+// accountWords makes the static words of channels with a choice of accounts, by account.
+func (rk *Ranking) accountWords(s *strategy, w *row) {
+	p, by := rk.table.plan, &rk.sorting
+	slots := p.slotsOf(w)
+	var own [maxCriteria + 1]uint64
+	for i := range by.n {
+		e := &by.entries[i]
+		if slots[e.slot].account >= 0 || e.account < 0 {
+			continue
+		}
+		rk.table.scored.words(p, s, &slots[e.slot], e.account, p.groups[w.group+int32(e.group)].priority, own[:s.stride])
+		for k := range s.words {
+			if st := s.words[k].static; st >= 0 {
+				by.keys[k][i] = own[st]
+			}
+		}
 	}
 }
 
@@ -65,7 +137,7 @@ func (rk *Ranking) staticWords(s *strategy, w *row) {
 func (rk *Ranking) mask(s *strategy) {
 	for i := range s.criteria {
 		if c := &s.criteria[i]; c.kind.static() && !c.when.holds(rk.request) {
-			word := rk.keys[c.word][:rk.ranked]
+			word := rk.sorting.keys[c.word][:rk.sorting.n]
 			for j := range word {
 				word[j] &^= c.mask
 			}
@@ -76,7 +148,8 @@ func (rk *Ranking) mask(s *strategy) {
 // dynamicWord makes the word of a criterion that depends on the payment.
 func (rk *Ranking) dynamicWord(s *strategy, kw *keyWord, at int, route int32) {
 	c := &s.criteria[kw.criterion]
-	word := rk.keys[at][:rk.ranked]
+	by := &rk.sorting
+	word := by.keys[at][:by.n]
 	if !c.when.holds(rk.request) {
 		clear(word)
 		return
@@ -84,26 +157,26 @@ func (rk *Ranking) dynamicWord(s *strategy, kw *keyWord, at int, route int32) {
 	p, r := rk.table.plan, rk.request
 	switch c.kind {
 	case byFee:
-		by := unit(amountOf(r), c.step)
+		band := unit(amountOf(r), c.step)
 		for i := range word {
-			word[i] = p.merits[rk.list[i].channel].fee.of(amountOf(r), rk.money, r.Currency != "")
-			if by > 1 && word[i] != unknownCost {
-				word[i] /= by
+			word[i] = p.merits[by.entries[i].channel].fee.of(amountOf(r), rk.money, r.Currency != "")
+			if band > 1 && word[i] != unknownCost {
+				word[i] /= band
 			}
 		}
 	case byExpectedValue:
 		for i := range word {
-			word[i] = rk.expected(c, i, rateOf(rk.merits[i]))
+			word[i] = rk.expected(c, i, rateOf(by.merits[i]))
 		}
 	case byPreference:
 		list := c.choice.list(r.Merchant)
 		for i := range word {
-			word[i] = uint64(u8(indexOf(list, rk.list[i].channel)))
+			word[i] = uint64(u8(indexOf(list, by.entries[i].channel)))
 		}
 	case bySplit:
 		hash := rk.scratch.split(p.routes[route].dealt[c.dealt], r.PaymentID)
 		for i := range word {
-			ch := rk.list[i].channel
+			ch := by.entries[i].channel
 			word[i] = s.logs.wait(next(hash^p.merits[ch].hash), partOf(c.parts, ch))
 		}
 	case byFeedback, bySuccessRate, byResultTime, bySettlementTime, byWeight, byHeadroom, byCommitment, byQuota, byAttribute,
@@ -111,7 +184,7 @@ func (rk *Ranking) dynamicWord(s *strategy, kw *keyWord, at int, route int32) {
 	}
 }
 
-// expected is the word of a candidate's expected value at a success rate.
+// expected is the word of an entry's expected value at a success rate.
 func (rk *Ranking) expected(c *criterion, i int, rate statemachine.Share) uint64 {
 	value, ok := rk.valueOf(c, i, rate)
 	if !ok {
@@ -123,10 +196,10 @@ func (rk *Ranking) expected(c *criterion, i int, rate statemachine.Share) uint64
 	return descending(value)
 }
 
-// valueOf is the expected value of a candidate in ten thousandths of a minor unit; false if its fee cannot be compared.
+// valueOf is the expected value of an entry in ten thousandths of a minor unit; false if its fee cannot be compared.
 func (rk *Ranking) valueOf(c *criterion, i int, rate statemachine.Share) (int64, bool) {
 	r := rk.request
-	cost := rk.table.plan.merits[rk.list[i].channel].fee.of(amountOf(r), rk.money, r.Currency != "")
+	cost := rk.table.plan.merits[rk.sorting.entries[i].channel].fee.of(amountOf(r), rk.money, r.Currency != "")
 	if cost == unknownCost {
 		return 0, false
 	}
@@ -156,34 +229,46 @@ func partOf(parts []part, channel int32) uint32 {
 	return 0
 }
 
-// sort brings the candidates into the order of their keys; equal ones stay as they were.
-func (rk *Ranking) sort(words int) {
-	n := rk.ranked
-	order := rk.order[:n]
+// sort brings the entries into the order of their keys, and reports whether some have the same.
+func (rk *Ranking) sort(words int) (ties bool) {
+	by := &rk.sorting
+	order := by.order[:by.n]
 	for i := range order {
-		order[i] = u8(i)
+		order[i] = uint8(i)
 	}
-	if n > fewCandidates {
-		slices.SortFunc(order, func(a, b uint8) int { return cmp.Or(rk.compare(a, b, words), cmp.Compare(a, b)) })
-	} else {
-		for i := 1; i < n; i++ {
-			x, j := order[i], i
-			for ; j > 0 && rk.compare(order[j-1], x, words) > 0; j-- {
-				order[j] = order[j-1]
-			}
-			order[j] = x
+	if len(order) > fewCandidates {
+		slices.SortFunc(order, func(a, b uint8) int { return by.compare(a, b, words) })
+		for i := 1; i < len(order) && !ties; i++ {
+			ties = by.compare(order[i-1], order[i], words) == 0
 		}
+		return ties
 	}
-	for i, at := range order {
-		rk.sorted[i] = rk.list[at]
+	first := &by.keys[0]
+	for i := 1; i < len(order); i++ {
+		x, j := order[i], i
+		key := first[x%MaxCandidates]
+		for ; j > 0; j-- {
+			y := order[j-1]
+			if before := first[y%MaxCandidates]; before < key {
+				break
+			} else if before == key {
+				c := by.compare(y, x, words)
+				ties = ties || c == 0
+				if c <= 0 {
+					break
+				}
+			}
+			order[j] = y
+		}
+		order[j] = x
 	}
-	copy(rk.list[:n], rk.sorted[:n])
+	return ties
 }
 
-// compare compares the keys of two candidates.
-func (rk *Ranking) compare(a, b uint8, words int) int {
+// compare compares the keys of two entries.
+func (by *sorting) compare(a, b uint8, words int) int {
 	for w := range words {
-		if x, y := rk.keys[w][a%MaxCandidates], rk.keys[w][b%MaxCandidates]; x != y {
+		if x, y := by.keys[w][a%MaxCandidates], by.keys[w][b%MaxCandidates]; x != y {
 			if x < y {
 				return -1
 			}
@@ -193,16 +278,63 @@ func (rk *Ranking) compare(a, b uint8, words int) int {
 	return 0
 }
 
-// tell notes which criterion set each candidate apart from the one before it, the first from the second.
-func (rk *Ranking) tell(s *strategy) {
-	for i := range rk.ranked {
-		a, b := rk.order[max(i, 1)-1], rk.order[max(i, 1)]
-		for w := range s.words {
-			if differ := rk.keys[w][a] ^ rk.keys[w][b]; differ != 0 {
-				rk.list[i].by = s.words[w].decides[63-bits.LeadingZeros64(differ)] + 1
-				rk.list[i].why = WhyCriterion
-				break
-			}
+// deal gives the entries their places without a strategy and returns the hash that did.
+func (rk *Ranking) deal(w *row) uint64 {
+	p, by := rk.table.plan, &rk.sorting
+	hash := rk.scratch.split(p.routes[w.route].salt, rk.request.PaymentID)
+	all := p.slotsOf(w)
+	for _, g := range p.groups[w.group : w.group+int32(w.nGroups)] {
+		order := rk.order[:g.n]
+		draw(hash, all[g.first:g.first+g.n], g.total, order)
+		for at, i := range order {
+			by.base[g.first+i] = g.first + u8(at)
 		}
 	}
+	return hash
+}
+
+// sortTies brings entries with the same key into their order without a strategy.
+func (rk *Ranking) sortTies(words int) {
+	by := &rk.sorting
+	slices.SortStableFunc(by.order[:by.n], func(a, b uint8) int {
+		return cmp.Or(by.compare(a, b, words), cmp.Compare(by.base[by.entries[a].slot], by.base[by.entries[b].slot]), cmp.Compare(a, b))
+	})
+}
+
+// take takes the entries over in order, and notes which criterion set each candidate apart from the one before it, the first
+// from the second.
+func (rk *Ranking) take(s *strategy, w *row, hash uint64) {
+	p, by := rk.table.plan, &rk.sorting
+	slots := p.slotsOf(w)
+	for _, i := range by.order[:by.n] {
+		e := &by.entries[i]
+		g, sl := &p.groups[w.group+int32(e.group)], &slots[e.slot]
+		c := ranked{channel: e.channel, account: e.account, combo: sl.combo, closing: -1, priority: g.priority, why: g.why, entry: i}
+		if g.n > 1 {
+			c.hash = hash
+		}
+		if c.drop = rk.dropOf(sl); e.account < 0 {
+			c.drop = DropNoAccount
+		}
+		n := rk.ranked
+		if c.drop == DropNone && n > 0 {
+			if c.by = by.decided(s, rk.list[n-1].entry, i); c.by > 0 {
+				c.why = WhyCriterion
+			}
+			if n == 1 && c.by > 0 {
+				rk.list[0].why, rk.list[0].by = WhyCriterion, c.by
+			}
+		}
+		rk.add(&c)
+	}
+}
+
+// decided returns the first criterion that sets two entries apart, plus one; 0 if none does.
+func (by *sorting) decided(s *strategy, a, b uint8) uint8 {
+	for w := range s.words {
+		if differ := by.keys[w][a] ^ by.keys[w][b]; differ != 0 {
+			return s.words[w].decides[63-bits.LeadingZeros64(differ)] + 1
+		}
+	}
+	return 0
 }

@@ -2,7 +2,6 @@ package routing
 
 import "github.com/sluice-pay/sluice/statemachine"
 
-
 // NoAdmission is the admission of one without live counters: nothing is vetoed but what is being probed, as probes need a
 // token. Call it after Rank.
 func NoAdmission(rk *Ranking) Admission {

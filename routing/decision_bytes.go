@@ -34,7 +34,7 @@ func (d *Decision) AppendBytes(b []byte) []byte {
 func (c *Candidate) appendBytes(b []byte) []byte {
 	b = appendText(b, c.Channel)
 	b = appendText(b, c.Account)
-	b = append(b, u8(int(c.Index)), byte(c.Kind), byte(c.Why), byte(c.Drop))
+	b = append(b, u8(int(c.Index)), byte(c.Kind), byte(c.Why), byte(c.Drop), c.Criterion)
 	b = binary.LittleEndian.AppendUint16(b, c.Priority)
 	return binary.LittleEndian.AppendUint64(b, c.Hash)
 }

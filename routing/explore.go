@@ -56,25 +56,26 @@ func (rk *Ranking) learns(s *strategy) *criterion {
 
 // fit lists the candidates that are fit for exploration, by their place, each channel once, the best one first.
 func (rk *Ranking) fit(s *strategy, c *criterion) []uint8 {
-	fit := rk.fitting[:0]
+	by := &rk.sorting
+	fit := by.fit[:0]
 	best := statemachine.Share(0)
 	for i := range rk.ranked {
 		x := &rk.list[i]
-		if x.closing >= 0 || rk.merits[rk.order[i]]&explorable == 0 || rk.listed(fit, x.channel) {
+		if x.closing >= 0 || by.merits[x.entry]&explorable == 0 || rk.listed(fit, x.channel) {
 			continue
 		}
-		if len(fit) > 0 && !rk.equalBefore(c, rk.order[fit[0]], rk.order[i]) {
+		if len(fit) > 0 && !by.equalBefore(c, rk.list[fit[0]].entry, x.entry) {
 			break // sorted: nobody after it is equal
 		}
 		fit = append(fit, u8(i))
-		best = max(best, rateOf(rk.merits[rk.order[i]]))
+		best = max(best, rateOf(by.merits[x.entry]))
 	}
 	if s.explore.gap == 0 {
 		return fit
 	}
 	near := fit[:0]
 	for n, i := range fit {
-		if n == 0 || best-rateOf(rk.merits[rk.order[i]]) <= s.explore.gap {
+		if n == 0 || best-rateOf(by.merits[rk.list[i].entry]) <= s.explore.gap {
 			near = append(near, i)
 		}
 	}
@@ -91,17 +92,16 @@ func (rk *Ranking) listed(fit []uint8, channel int32) bool {
 }
 
 // equalBefore reports whether all criteria before c find two candidates equal.
-func (rk *Ranking) equalBefore(c *criterion, a, b uint8) bool {
+func (by *sorting) equalBefore(c *criterion, a, b uint8) bool {
 	for w := range c.word {
-		if rk.keys[w][a] != rk.keys[w][b] {
+		if by.keys[w][a] != by.keys[w][b] {
 			return false
 		}
 	}
-	above := ^uint64(0) << (bits.Len64(c.mask) % 64) // of a static word, what is more significant than the criterion
-	if c.mask == 0 || c.mask>>63 != 0 {
+	if c.mask == 0 {
 		return true
 	}
-	return (rk.keys[c.word][a]^rk.keys[c.word][b])&above == 0
+	return bits.Len64(by.keys[c.word][a]^by.keys[c.word][b]) <= bits.Len64(c.mask) // of a word shared by several, what goes before
 }
 
 // drawn draws a success rate around each candidate's own, as wide as that is uncertain, and returns the one whose draw is
@@ -109,12 +109,12 @@ func (rk *Ranking) equalBefore(c *criterion, a, b uint8) bool {
 func (rk *Ranking) drawn(c *criterion, fit []uint8, hash uint64) uint8 {
 	chosen, most := fit[0], int64(-1<<63)
 	for _, i := range fit {
-		merit := rk.merits[rk.order[i]]
+		merit := rk.sorting.merits[rk.list[i].entry]
 		z := normal(next(hash ^ rk.table.plan.merits[rk.list[i].channel].hash))
 		value := int64(rateOf(merit)) + z*int64(deviationOf(merit))/normalScale
 		if c.kind == byExpectedValue {
 			rate := statemachine.Share(min(max(0, value), int64(statemachine.FullShare))) //nolint:gosec // clipped
-			v, ok := rk.valueOf(c, int(i), rate)
+			v, ok := rk.valueOf(c, int(rk.list[i].entry), rate)
 			if !ok {
 				continue
 			}

@@ -28,11 +28,7 @@ type Ranking struct {
 	gone    [MaxCandidates]ranked
 	scratch scratch
 	order   [MaxCandidates]uint8
-
-	sorted  [MaxCandidates]ranked // what follows is for strategies
-	keys    keys
-	merits  [MaxCandidates]uint64
-	fitting [MaxCandidates]uint8
+	sorting sorting
 }
 
 // ranked is one candidate.
@@ -45,7 +41,7 @@ type ranked struct {
 	priority uint16
 	why      Why
 	by       uint8 // criterion of the strategy that decided, plus one; 0 = none
-	slot     uint8 // of the row
+	entry    uint8 // of Ranking.sorting, where a strategy decided
 	drop     DropReason
 	phase    statemachine.Phase
 }
@@ -148,6 +144,10 @@ func (p *Plan) whyNoLane(r *Request) RefusalReason {
 func (rk *Ranking) rankRow(w *row) {
 	p := rk.table.plan
 	rk.route = w.route
+	if w.key >= 0 {
+		rk.byStrategy(w)
+		return
+	}
 	all := p.slotsOf(w)
 	dealt := false
 	var hash uint64
@@ -156,7 +156,7 @@ func (rk *Ranking) rankRow(w *row) {
 		g := &groups[i]
 		slots := all[g.first : g.first+g.n]
 		if g.n == 1 {
-			rk.slot(&slots[0], g, g.first, 0)
+			rk.slot(&slots[0], g, 0)
 			continue
 		}
 		if !dealt {
@@ -165,17 +165,14 @@ func (rk *Ranking) rankRow(w *row) {
 		order := rk.order[:g.n]
 		draw(hash, slots, g.total, order)
 		for _, j := range order {
-			rk.slot(&slots[j], g, g.first+j, hash)
+			rk.slot(&slots[j], g, hash)
 		}
-	}
-	if w.key >= 0 {
-		rk.byStrategy(w)
 	}
 }
 
 // slot adds the candidates of one channel: each account that may serve the merchant, those that name it first.
-func (rk *Ranking) slot(s *slot, g *group, at uint8, hash uint64) {
-	c := ranked{channel: s.channel, account: s.account, combo: s.combo, closing: -1, hash: hash, priority: g.priority, why: g.why, slot: at}
+func (rk *Ranking) slot(s *slot, g *group, hash uint64) {
+	c := ranked{channel: s.channel, account: s.account, combo: s.combo, closing: -1, hash: hash, priority: g.priority, why: g.why}
 	c.drop = rk.dropOf(s)
 	if s.account >= 0 {
 		rk.add(&c)
