@@ -2,6 +2,7 @@ package routing
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -178,7 +179,7 @@ func (m *Memory) recall(key uint64, q *Request) *noted {
 		q.Attempts = append(slices.Clip(q.Attempts), a.Attempt)
 	case noteGiven:
 		return a
-	case noteDoubt, noteSettled:
+	case noteDoubt, noteSettled, noteFree:
 	}
 	return nil
 }
@@ -270,13 +271,28 @@ func (m *Memory) paid(key, id uint64, r *Result, second int64) {
 	}
 	c := m.recent.insert(key, second)
 	if old := c.note.Load(); old != nil {
-		switch a := &old.attempts[0]; {
-		case a.kind == notePaid, a.kind == noteSettled && c.attempt.Load() == id && !r.Final:
+		switch a := &old.attempts[0]; a.kind {
+		case notePaid, noteSettled:
+			m.alsoPaid(key, id, a, c.attempt.Load(), r, second)
 			return
+		case noteDoubt, noteGiven, noteFree:
 		}
 	}
 	c.attempt.Store(id)
 	c.note.Store(m.sharedNote(notePaid, r.Channel, r.Account))
+}
+
+// alsoPaid remembers a paid attempt where another of the payment, or this one itself, was paid or taken back before.
+func (m *Memory) alsoPaid(key, id uint64, old *noted, before uint64, r *Result, second int64) {
+	switch {
+	case before == id && (old.kind == notePaid || !r.Final):
+		return
+	case before == id:
+		m.doubts.insert(key, second).note.Store((*note)(nil).with(id, notePaid, r))
+		return
+	}
+	n := &note{payment: strings.Clone(r.Payment), attempts: []noted{{Attempt: old.Attempt, id: before, kind: old.kind}}}
+	m.doubts.insert(key, second).note.Store(n.with(id, notePaid, r))
 }
 
 // doubt remembers an attempt in doubt, unless more is known of it.
@@ -293,10 +309,13 @@ func (m *Memory) doubt(key, id uint64, r *Result, second int64) {
 	m.doubts.insert(key, second).note.Store(n.with(id, noteDoubt, r))
 }
 
-// failed takes note of a definite failure: a FINAL one ends doubts and corrects what was paid, any one lets a payout go on.
+// failed takes note of a definite failure: a FINAL one ends doubts and corrects what was paid, unless another FINAL one says that
+// it is; any one lets a payout go on.
 func (m *Memory) failed(key, id uint64, r *Result, second int64) {
-	if n := m.doubts.find(key); r.Final && n != nil && n.payment == r.Payment && n.of(id) != nil {
-		m.doubts.insert(key, second).note.Store(n.with(id, noteSettled, r))
+	if n := m.doubts.find(key); r.Final && n != nil && n.payment == r.Payment {
+		if a := n.of(id); a != nil && (a.kind != notePaid || !r.Known) {
+			m.doubts.insert(key, second).note.Store(n.with(id, noteSettled, r))
+		}
 	}
 	c := m.recent.cell(key)
 	if c == nil {
@@ -304,10 +323,11 @@ func (m *Memory) failed(key, id uint64, r *Result, second int64) {
 	}
 	n := c.note.Load()
 	switch a := &n.attempts[0]; {
-	case a.kind == notePaid && r.Final && c.attempt.Load() == id, a.kind == noteGiven && a.is(r.Channel, r.Account):
+	case a.kind == notePaid && r.Final && !r.Known && c.attempt.Load() == id:
 		c = m.recent.insert(key, second)
-		c.attempt.Store(id)
-		c.note.CompareAndSwap(n, m.sharedNote(noteSettled, "", ""))
+		c.note.Store(m.sharedNote(noteSettled, "", ""))
+	case a.kind == noteGiven && a.is(r.Channel, r.Account):
+		m.recent.insert(key, second).note.CompareAndSwap(n, m.sharedNote(noteFree, "", ""))
 	}
 }
 

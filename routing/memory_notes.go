@@ -16,7 +16,8 @@ const (
 	noteDoubt   noteKind = iota // reported as in doubt
 	notePaid                    // reported as paid
 	noteGiven                   // of a payout or deduction: given out, not known to have failed
-	noteSettled                 // it has failed: what is older, and comes later, says nothing
+	noteSettled                 // it has failed for good: what is older, and comes later, says nothing
+	noteFree                    // of a payout or deduction: what was given out has failed
 )
 
 // noted is one remembered attempt.

@@ -70,6 +70,17 @@ func TestMemoryRemembersForTheForgetful(t *testing.T) {
 			told("a", "1", statemachine.TimedOut), told("a", "1", statemachine.Succeeded), told("a", "1", statemachine.ChannelFailed, final),
 		}, nothing, "a"},
 		{"another attempt failed, this one is paid", []Result{told("a", "1", statemachine.Succeeded), told("a", "2", statemachine.ChannelFailed, final)}, nothing, "PAID"},
+		{"paid for good, then contradicted", []Result{told("a", "1", statemachine.Succeeded, final), told("a", "1", statemachine.ChannelFailed, final, known)}, nothing, "PAID"},
+		{"paid twice, one taken back", []Result{
+			told("a", "1", statemachine.Succeeded), told("b", "2", statemachine.Succeeded), told("a", "1", statemachine.ChannelFailed, final),
+		}, nothing, "PAID"},
+		{"paid twice, both taken back", []Result{
+			told("a", "1", statemachine.Succeeded), told("b", "2", statemachine.Succeeded), told("a", "1", statemachine.ChannelFailed, final),
+			told("b", "2", statemachine.ChannelFailed, final), told("a", "1", statemachine.Succeeded),
+		}, nothing, "a"},
+		{"taken back, then paid for good", []Result{
+			told("a", "1", statemachine.Succeeded), told("a", "1", statemachine.ChannelFailed, final), told("a", "1", statemachine.Succeeded, final),
+		}, nothing, "PAID"},
 		{"another payment", []Result{told("a", "1", statemachine.TimedOut, func(r *Result) { r.Payment = "pay-2" })}, nothing, "a"},
 		{"another entity", []Result{told("a", "1", statemachine.TimedOut, func(r *Result) { r.Entity = "e-2" })}, nothing, "a"},
 		{"its refund", []Result{told("a", "1", statemachine.Succeeded)}, func(r *Request) {
