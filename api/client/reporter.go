@@ -219,12 +219,11 @@ func (q *queue) abandon() (dropped int) {
 	}
 	q.ready, q.open = nil, nil
 	for _, b := range left {
-		n := b.len()
 		if b.from != nil {
-			q.stats.Spilled += uint64(n)
+			q.stats.Spilled += b.count()
 		} else {
-			q.stats.Dropped.Closed += uint64(n)
-			dropped += n
+			q.stats.Dropped.Closed += b.count()
+			dropped += b.len()
 		}
 		q.release(b)
 	}

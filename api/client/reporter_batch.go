@@ -38,6 +38,9 @@ type fate struct {
 
 func (b *batch) len() int { return len(b.ends) }
 
+// count is len for the books.
+func (b *batch) count() uint64 { return uint64(len(b.ends)) }
+
 // size is the memory that the reports take.
 func (b *batch) size() int { return len(b.frames) + 4*len(b.ends) }
 

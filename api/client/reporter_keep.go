@@ -44,7 +44,7 @@ func (q *queue) evict(everything bool) *batch {
 func (q *queue) evicted(b *batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.stats.Spilled += uint64(b.len())
+	q.stats.Spilled += b.count()
 	q.release(b)
 }
 
@@ -73,7 +73,7 @@ func (q *queue) load(b *batch, lost int) {
 		q.stir()
 		return
 	}
-	q.stats.Spilled -= min(uint64(b.len()), q.stats.Spilled)
+	q.stats.Spilled -= min(b.count(), q.stats.Spilled)
 	q.ready = append(q.ready, b)
 	q.reports += b.len()
 	q.bytes += b.size()
@@ -152,7 +152,7 @@ func (r *Reporter) refill() {
 // note counts and logs an error of the file.
 func (r *Reporter) note(err error) {
 	r.queue.note(func(s *ReporterStats) {
-		s.SpillBytes = uint64(max(r.spill.bytes, 0)) //nolint:gosec // not below 0
+		s.SpillBytes = uint64(max(r.spill.bytes, 0))
 		if err != nil {
 			s.SpillFails++
 		}

@@ -120,9 +120,9 @@ func (q *queue) next(ripe bool, sequence uint64) (b *batch, waiting bool) {
 	b.sequence, b.acked, b.fate, b.sending = sequence, false, fate{}, true
 	q.flying = append(q.flying, b)
 	q.unacked++
-	q.stats.Sent += uint64(b.len())
+	q.stats.Sent += b.count()
 	if b.sends > 0 {
-		q.stats.Resent += uint64(b.len())
+		q.stats.Resent += b.count()
 	}
 	b.sends++
 	return b, false
@@ -164,7 +164,7 @@ func (q *queue) acknowledge(m *sluicev1.StreamResultsResponse, now time.Time) (p
 		}
 		b.acked = true
 		q.unacked--
-		b.fate = counted.take(uint64(b.len()))
+		b.fate = counted.take(b.count())
 		if b.sequence == m.GetSequence() {
 			b.fate.rejections, ofDecisions = m.GetRejections(), false
 		}
@@ -197,7 +197,7 @@ func (q *queue) settle(b *batch) {
 	q.stats.Applied += b.fate.applied
 	q.stats.Dropped.Rejected += b.fate.rejected
 	q.stats.Dropped.Late += b.fate.late
-	q.stats.Dropped.Unexplained += uint64(b.len()) - b.fate.applied - b.fate.rejected - b.fate.late
+	q.stats.Dropped.Unexplained += b.count() - b.fate.applied - b.fate.rejected - b.fate.late
 	q.release(b)
 }
 

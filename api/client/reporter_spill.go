@@ -115,7 +115,7 @@ func readSegment(path string) ([]byte, error) {
 	if info.Size() > readableFile {
 		return nil, fmt.Errorf("spill file %s has %d bytes: move it away, it is none of this program's", path, info.Size())
 	}
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(path) //nolint:gosec // the configuration's name and a number
 	if err != nil {
 		return nil, fmt.Errorf("spill file: %w", err)
 	}
@@ -158,7 +158,7 @@ func (s *spill) seek(at int64) error {
 // begin begins a file. It never opens one that exists, nor follows a link.
 func (s *spill) begin() error {
 	path := fmt.Sprintf("%s.%0*d", s.base, segmentDigits, s.last+1)
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // as above
 	if err != nil {
 		return fmt.Errorf("spill file: %w", err)
 	}
