@@ -20,6 +20,8 @@ type sorting struct {
 	order   [MaxCandidates]uint8 // entries, sorted
 	base    [MaxCandidates]uint8 // place of an entry without a strategy, where it matters
 	fit     [MaxCandidates]uint8 // see Ranking.fit
+
+	from, to uint8 // the explored candidate went from one place to a better one; equal = none was
 }
 
 // entry is a candidate before it is known whether the payment may have it.
@@ -34,6 +36,7 @@ type entry struct {
 func (rk *Ranking) byStrategy(w *row) {
 	p := rk.table.plan
 	s := &p.strategies[p.routes[w.route].strategy]
+	rk.sorting.from, rk.sorting.to = 0, 0
 	rk.enter(w)
 	rk.staticWords(s, w)
 	for i := range s.words {
@@ -309,7 +312,7 @@ func (rk *Ranking) take(s *strategy, w *row, hash uint64) {
 	for _, i := range by.order[:by.n] {
 		e := &by.entries[i]
 		g, sl := &p.groups[w.group+int32(e.group)], &slots[e.slot]
-		c := ranked{channel: e.channel, account: e.account, combo: sl.combo, closing: -1, priority: g.priority, why: g.why, entry: i}
+		c := ranked{channel: e.channel, account: e.account, combo: sl.combo, closing: -1, priority: g.priority, why: g.why, slot: e.slot, entry: i}
 		if g.n > 1 {
 			c.hash = hash
 		}

@@ -12,7 +12,7 @@ type scored struct {
 // scoredBy returns what the strategies make of scores, nil if there is no strategy. States change more often than scores, so
 // the last one is kept.
 func (p *Plan) scoredBy(sc *Scores) *scored {
-	if p.keys == 0 {
+	if len(p.strategies) == 0 {
 		return nil
 	}
 	if last := p.lastScored.Load(); last != nil && sameScores(last.scores, sc) {

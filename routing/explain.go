@@ -29,6 +29,11 @@ type ExplainedCandidate struct {
 	State  statemachine.State // that weighs most on it; zero if every scope that applies is healthy
 	Until  int64              // Unix seconds when it may be usable again, 0 = not known
 	Text   string             // one sentence for people
+
+	Strategy string             // that ranked it; empty = none, or it was dropped before
+	Decided  string             // criterion of the strategy that decided its place, e.g. "2 success_rate"; empty = none
+	Values   []CriterionValue   // what each criterion saw of it, in order
+	Score    statemachine.Share // success rate that a criterion used, 0 = none did
 }
 
 // Explain makes a decision once more and keeps what Decide throws away: every candidate, beyond max_channels too, and the
@@ -92,6 +97,7 @@ func (e *Explanation) add(d *Decision, c *Candidate, rank int) {
 	x := ExplainedCandidate{Candidate: *c, Rank: rank}
 	x.Vetoed = c.Index >= 0 && e.Admission.Vetoed&(1<<c.Index) != 0
 	x.State, _ = d.State(c)
+	x.standing(&d.ranking)
 	if c.Drop != DropNone {
 		x.Until = d.table.until(c, e.Second)
 	}
@@ -143,6 +149,17 @@ func (x *ExplainedCandidate) sentence() string {
 }
 
 func (x *ExplainedCandidate) placed() string {
+	text := x.placedByRoute()
+	if x.Strategy != "" && x.Why != WhyProbe {
+		text = x.byStrategy()
+		if x.Decided == "" && x.Why != WhyExploration {
+			text += "; " + x.placedByRoute()
+		}
+	}
+	return text
+}
+
+func (x *ExplainedCandidate) placedByRoute() string {
 	switch x.Why {
 	case WhyPriority:
 		return fmt.Sprintf("priority %d of the route", x.Priority)
@@ -154,10 +171,7 @@ func (x *ExplainedCandidate) placed() string {
 		return "channel and account of the original payment"
 	case WhyProbe:
 		return "lifted to first place as a probe"
-	case WhyCriterion:
-		return "ranked by the route's strategy"
-	case WhyExploration:
-		return "explored, so that its success rate stays known"
+	case WhyCriterion, WhyExploration: // byStrategy tells
 	case WhyNone:
 	}
 	return "usable"

@@ -42,6 +42,7 @@ func (rk *Ranking) explore(s *strategy, route int32) {
 	x.why, x.by = WhyExploration, 0
 	copy(rk.list[fit[0]+1:], rk.list[fit[0]:chosen])
 	rk.list[fit[0]] = x
+	rk.sorting.from, rk.sorting.to = chosen, fit[0]
 }
 
 // learns is the criterion for whose sake payments explore: the first that reads success rates and sorts for this payment.

@@ -28,6 +28,7 @@ type Ranking struct {
 	gone    [MaxCandidates]ranked
 	scratch scratch
 	order   [MaxCandidates]uint8
+	row     *row // of the lane, where it has one
 	sorting sorting
 }
 
@@ -41,6 +42,7 @@ type ranked struct {
 	priority uint16
 	why      Why
 	by       uint8 // criterion of the strategy that decided, plus one; 0 = none
+	slot     uint8 // of the row
 	entry    uint8 // of Ranking.sorting, where a strategy decided
 	drop     DropReason
 	phase    statemachine.Phase
@@ -143,7 +145,7 @@ func (p *Plan) whyNoLane(r *Request) RefusalReason {
 // rankRow ranks a row: group by group, each in the order its hash deals.
 func (rk *Ranking) rankRow(w *row) {
 	p := rk.table.plan
-	rk.route = w.route
+	rk.route, rk.row = w.route, w
 	if w.key >= 0 {
 		rk.byStrategy(w)
 		return
@@ -156,7 +158,7 @@ func (rk *Ranking) rankRow(w *row) {
 		g := &groups[i]
 		slots := all[g.first : g.first+g.n]
 		if g.n == 1 {
-			rk.slot(&slots[0], g, 0)
+			rk.slot(&slots[0], g, g.first, 0)
 			continue
 		}
 		if !dealt {
@@ -165,14 +167,14 @@ func (rk *Ranking) rankRow(w *row) {
 		order := rk.order[:g.n]
 		draw(hash, slots, g.total, order)
 		for _, j := range order {
-			rk.slot(&slots[j], g, hash)
+			rk.slot(&slots[j], g, g.first+j, hash)
 		}
 	}
 }
 
 // slot adds the candidates of one channel: each account that may serve the merchant, those that name it first.
-func (rk *Ranking) slot(s *slot, g *group, hash uint64) {
-	c := ranked{channel: s.channel, account: s.account, combo: s.combo, closing: -1, hash: hash, priority: g.priority, why: g.why}
+func (rk *Ranking) slot(s *slot, g *group, at uint8, hash uint64) {
+	c := ranked{channel: s.channel, account: s.account, combo: s.combo, closing: -1, hash: hash, priority: g.priority, why: g.why, slot: at}
 	c.drop = rk.dropOf(s)
 	if s.account >= 0 {
 		rk.add(&c)
