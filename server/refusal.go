@@ -116,7 +116,10 @@ func candidateOf(c *routing.ExplainedCandidate) *sluicev1.Candidate {
 	m := &sluicev1.Candidate{
 		Channel: c.Channel, Account: c.Account, DropReason: sluicev1.DropReason(c.Drop), RankReason: sluicev1.RankReason(c.Why),
 		Kind: kindOf(c.Kind), Until: secondStamp(c.Until), Priority: uint32(c.Priority), Hash: c.Hash, Vetoed: c.Vetoed,
-		Explanation: c.Text,
+		Explanation: c.Text, ScorePpm: uint32(c.Score), Criterion: c.Decided,
+	}
+	for _, v := range c.Values {
+		m.Criteria = append(m.Criteria, &sluicev1.CriterionValue{Criterion: v.Criterion, Value: v.Value})
 	}
 	if c.Drop != routing.DropNone && c.State.Scope != (statemachine.Scope{}) {
 		m.Scope, m.IncidentId = scopeMessage(c.State.Scope), c.State.Incident

@@ -404,12 +404,19 @@ type Candidate struct {
 	Priority uint32 `protobuf:"varint,9,opt,name=priority,proto3" json:"priority,omitempty"`
 	// Hash that placed it within its priority; 0 = no hash decided.
 	Hash uint64 `protobuf:"fixed64,10,opt,name=hash,proto3" json:"hash,omitempty"`
-	// Its published score, 0 to 1,000,000; 0 where no criterion used one.
+	// Its success rate as the strategy's criteria saw it, 0 to 1,000,000; 0 where
+	// none used it.
 	ScorePpm uint32 `protobuf:"varint,11,opt,name=score_ppm,json=scorePpm,proto3" json:"score_ppm,omitempty"`
 	// Whether live admission counters vetoed it: ramp, rate or concurrency.
 	Vetoed bool `protobuf:"varint,12,opt,name=vetoed,proto3" json:"vetoed,omitempty"`
 	// One sentence for people.
-	Explanation   string `protobuf:"bytes,13,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	Explanation string `protobuf:"bytes,13,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	// The criterion of the route's strategy that decided its place, by place and
+	// key, e.g. `2 success_rate`: what set it apart from the candidate before it,
+	// or the first from the second. Empty = none did.
+	Criterion string `protobuf:"bytes,14,opt,name=criterion,proto3" json:"criterion,omitempty"`
+	// What each criterion of the strategy saw of it, in their order.
+	Criteria      []*CriterionValue `protobuf:"bytes,15,rep,name=criteria,proto3" json:"criteria,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -535,6 +542,75 @@ func (x *Candidate) GetExplanation() string {
 	return ""
 }
 
+func (x *Candidate) GetCriterion() string {
+	if x != nil {
+		return x.Criterion
+	}
+	return ""
+}
+
+func (x *Candidate) GetCriteria() []*CriterionValue {
+	if x != nil {
+		return x.Criteria
+	}
+	return nil
+}
+
+// CriterionValue is what a criterion of a strategy saw of a candidate.
+type CriterionValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Place and key of the criterion, e.g. `2 success_rate`.
+	Criterion string `protobuf:"bytes,1,opt,name=criterion,proto3" json:"criterion,omitempty"`
+	// What it saw, for people.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CriterionValue) Reset() {
+	*x = CriterionValue{}
+	mi := &file_sluice_v1_decision_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CriterionValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CriterionValue) ProtoMessage() {}
+
+func (x *CriterionValue) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_v1_decision_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CriterionValue.ProtoReflect.Descriptor instead.
+func (*CriterionValue) Descriptor() ([]byte, []int) {
+	return file_sluice_v1_decision_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CriterionValue) GetCriterion() string {
+	if x != nil {
+		return x.Criterion
+	}
+	return ""
+}
+
+func (x *CriterionValue) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // Admission is what live counters said about the ranked candidates of a
 // decision. With it a decision can be recomputed.
 type Admission struct {
@@ -556,7 +632,7 @@ type Admission struct {
 
 func (x *Admission) Reset() {
 	*x = Admission{}
-	mi := &file_sluice_v1_decision_proto_msgTypes[2]
+	mi := &file_sluice_v1_decision_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -568,7 +644,7 @@ func (x *Admission) String() string {
 func (*Admission) ProtoMessage() {}
 
 func (x *Admission) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_decision_proto_msgTypes[2]
+	mi := &file_sluice_v1_decision_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -581,7 +657,7 @@ func (x *Admission) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admission.ProtoReflect.Descriptor instead.
 func (*Admission) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_decision_proto_rawDescGZIP(), []int{2}
+	return file_sluice_v1_decision_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Admission) GetVetoed() uint64 {
@@ -623,7 +699,7 @@ const file_sluice_v1_decision_proto_rawDesc = "" +
 	"\n" +
 	"attempt_id\x18\x03 \x01(\tR\tattemptId\x12-\n" +
 	"\x06reason\x18\x04 \x01(\x0e2\x15.sluice.v1.RankReasonR\x06reason\x12*\n" +
-	"\x04kind\x18\x05 \x01(\x0e2\x16.sluice.v1.TrafficKindR\x04kind\"\xdd\x03\n" +
+	"\x04kind\x18\x05 \x01(\x0e2\x16.sluice.v1.TrafficKindR\x04kind\"\xb2\x04\n" +
 	"\tCandidate\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\tR\achannel\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x126\n" +
@@ -641,7 +717,12 @@ const file_sluice_v1_decision_proto_rawDesc = "" +
 	" \x01(\x06R\x04hash\x12\x1b\n" +
 	"\tscore_ppm\x18\v \x01(\rR\bscorePpm\x12\x16\n" +
 	"\x06vetoed\x18\f \x01(\bR\x06vetoed\x12 \n" +
-	"\vexplanation\x18\r \x01(\tR\vexplanation\"\x90\x01\n" +
+	"\vexplanation\x18\r \x01(\tR\vexplanation\x12\x1c\n" +
+	"\tcriterion\x18\x0e \x01(\tR\tcriterion\x125\n" +
+	"\bcriteria\x18\x0f \x03(\v2\x19.sluice.v1.CriterionValueR\bcriteria\"D\n" +
+	"\x0eCriterionValue\x12\x1c\n" +
+	"\tcriterion\x18\x01 \x01(\tR\tcriterion\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\x90\x01\n" +
 	"\tAdmission\x12\x16\n" +
 	"\x06vetoed\x18\x01 \x01(\x06R\x06vetoed\x12\x1b\n" +
 	"\x06lifted\x18\x02 \x01(\rH\x00R\x06lifted\x88\x01\x01\x12\x18\n" +
@@ -706,16 +787,17 @@ func file_sluice_v1_decision_proto_rawDescGZIP() []byte {
 }
 
 var file_sluice_v1_decision_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_sluice_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_sluice_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_sluice_v1_decision_proto_goTypes = []any{
 	(RankReason)(0),               // 0: sluice.v1.RankReason
 	(TrafficKind)(0),              // 1: sluice.v1.TrafficKind
 	(DropReason)(0),               // 2: sluice.v1.DropReason
 	(*RankedChannel)(nil),         // 3: sluice.v1.RankedChannel
 	(*Candidate)(nil),             // 4: sluice.v1.Candidate
-	(*Admission)(nil),             // 5: sluice.v1.Admission
-	(*Scope)(nil),                 // 6: sluice.v1.Scope
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*CriterionValue)(nil),        // 5: sluice.v1.CriterionValue
+	(*Admission)(nil),             // 6: sluice.v1.Admission
+	(*Scope)(nil),                 // 7: sluice.v1.Scope
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 }
 var file_sluice_v1_decision_proto_depIdxs = []int32{
 	0, // 0: sluice.v1.RankedChannel.reason:type_name -> sluice.v1.RankReason
@@ -723,13 +805,14 @@ var file_sluice_v1_decision_proto_depIdxs = []int32{
 	2, // 2: sluice.v1.Candidate.drop_reason:type_name -> sluice.v1.DropReason
 	0, // 3: sluice.v1.Candidate.rank_reason:type_name -> sluice.v1.RankReason
 	1, // 4: sluice.v1.Candidate.kind:type_name -> sluice.v1.TrafficKind
-	6, // 5: sluice.v1.Candidate.scope:type_name -> sluice.v1.Scope
-	7, // 6: sluice.v1.Candidate.until:type_name -> google.protobuf.Timestamp
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	7, // 5: sluice.v1.Candidate.scope:type_name -> sluice.v1.Scope
+	8, // 6: sluice.v1.Candidate.until:type_name -> google.protobuf.Timestamp
+	5, // 7: sluice.v1.Candidate.criteria:type_name -> sluice.v1.CriterionValue
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_sluice_v1_decision_proto_init() }
@@ -738,14 +821,14 @@ func file_sluice_v1_decision_proto_init() {
 		return
 	}
 	file_sluice_v1_scope_proto_init()
-	file_sluice_v1_decision_proto_msgTypes[2].OneofWrappers = []any{}
+	file_sluice_v1_decision_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_v1_decision_proto_rawDesc), len(file_sluice_v1_decision_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
