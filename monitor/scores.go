@@ -64,6 +64,9 @@ func NewScorer() *Scorer {
 	return &Scorer{items: map[statemachine.Scope]*scored{}, channels: map[string]*channelScore{}}
 }
 
+// Second is the newest second observed, 0 before the first.
+func (s *Scorer) Second() int64 { return s.now }
+
 // Restore begins from published scores; only a scorer that has observed nothing takes them. Rates count as learned slowly:
 // what was known of the last hours is learned anew.
 func (s *Scorer) Restore(published Scores) {

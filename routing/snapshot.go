@@ -34,7 +34,7 @@ func NewSnapshot(t *Table, environment string, now time.Time) *configv1.Snapshot
 		Catalog:     t.plan.source.withoutContacts(),
 		States:      statesMessage(t.states),
 		Scores:      scoresMessage(t.scores),
-		StaticOrder: t.plan.source.staticOrder(),
+		StaticOrder: t.plan.source.staticOrder(t.plan),
 	}
 }
 
@@ -122,6 +122,9 @@ func scoresMessage(sc *Scores) *configv1.Scores {
 	}
 	return out
 }
+
+// OpenScores reads published scores as a snapshot's are read. Errors wrap ErrSnapshotDamaged.
+func OpenScores(m *configv1.Scores) (*Scores, error) { return toScores(m) }
 
 // toScores reads scores; they have to be sorted by item, each item once.
 func toScores(m *configv1.Scores) (*Scores, error) {

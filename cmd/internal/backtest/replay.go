@@ -95,7 +95,7 @@ func (r *replay) start(ctx context.Context, recorded *configv1.Catalog, number u
 	}
 	r.node = node.New(node.Config{
 		Replica: replicaName, Boot: 1, Ledger: ledger, Exchange: r, Logger: slog.New(slog.DiscardHandler), Budget: -1,
-		OnEntry: r.entry,
+		OnEntry: r.entry, Unscored: true,
 	})
 	r.number = number
 	if err := r.node.Start(ctx, catalog, time.Unix(first, 0).UTC()); err != nil {

@@ -81,13 +81,14 @@ func (n *Node) swap(view *monitor.View, now time.Time) error {
 		if err := n.counters.SetItems(plan.Items()); err != nil {
 			return fmt.Errorf("catalogue %d: %w", view.Head.Catalog, err)
 		}
-		n.plan, n.catalog, n.number = plan, catalog, view.Head.Catalog
+		n.plan, n.catalog, n.number, n.feedback = plan, catalog, view.Head.Catalog, newFeedbackRules(catalog)
 	}
 	states := make([]statemachine.State, len(view.States))
 	for i := range view.States {
 		states[i] = view.States[i].State
 	}
-	table := n.plan.Table(routing.Revision{Epoch: view.Head.Epoch, Revision: view.Revision}, states, nil)
+	n.scores.readScores(view, n.cfg.Logger)
+	table := n.plan.Table(routing.Revision{Epoch: view.Head.Epoch, Revision: view.Revision}, states, n.scores.scores)
 	n.router.Swap(table)
 	next := &server.Sight{View: view, Catalog: n.catalog, Fleet: n.fleet(now), Table: table, Confirmed: n.control.Confirmed()}
 	if old := n.sight.Load(); old != nil {

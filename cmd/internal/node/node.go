@@ -40,6 +40,8 @@ type Config struct {
 	// OnCheckpoint is offered a checkpoint a minute while this replica leads, to be stored beside the loop. It must not wait.
 	// nil stores it within the Tick: for virtual time.
 	OnCheckpoint func(monitor.Saved)
+	// Unscored publishes no scores: for simulations of catalogues without strategies, whose decisions do not hang on them.
+	Unscored bool
 	// Without leaves guards out, to show in a simulation what each is for.
 	Without monitor.Without
 }
@@ -86,7 +88,11 @@ type Node struct {
 	told     uint64 // journal sequence that OnEntry was last told
 	saved    int64  // second of the last checkpoint
 	sealing  sealing
-	minute   minute // sums of the last minute
+	scorer   *monitor.Scorer
+	scores   published
+	feedback feedbackRules // of the compiled catalogue
+	scoredAt int64         // second of the last look at the scores
+	minute   minute        // sums of the last minute
 	steps    map[statemachine.Scope]statemachine.StepEvidence
 	grants   []monitor.Grant // probe tokens that are valid now
 	granted  bool            // this life led, or has seen a leader's row
@@ -116,6 +122,7 @@ func New(cfg Config) *Node {
 	n := &Node{
 		cfg: cfg, gates: map[statemachine.Scope]gateTotal{}, router: routing.NewRouter(), counters: monitor.NewCounters(monitor.CountersOptions{Claims: cfg.Claims != nil, Repeats: cfg.Without.PayerDedup}),
 		control: monitor.NewControl(cfg.Ledger, cfg.Replica), pipeline: monitor.NewPipeline(),
+		scorer: monitor.NewScorer(),
 	}
 	n.pipeline.Leave(cfg.Without)
 	n.ingest = server.NewIngest(n.router, n.counters)
@@ -172,6 +179,7 @@ func (n *Node) Start(ctx context.Context, catalog *configv1.Catalog, now time.Ti
 	if err := n.look(ctx, now); err != nil {
 		return err
 	}
+	n.scorer.Restore(n.scores.list())
 	n.rebuild(ctx, now)
 	return nil
 }

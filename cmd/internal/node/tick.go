@@ -35,6 +35,9 @@ func (n *Node) Tick(ctx context.Context, now time.Time) error {
 	result, submitErr := n.control.Submit(ctx, inputs, fleet, now)
 	n.warn(&result)
 	errs = append(errs, err, submitErr, n.look(ctx, now))
+	if result.Revision == 0 && submitErr == nil {
+		n.publishScores(ctx, now)
+	}
 	n.banks(now)
 	n.checkpoint(ctx, now)
 	return errors.Join(errs...)
@@ -129,7 +132,7 @@ func (n *Node) observe(s int64, rows []*monitor.Row, fleet *statemachine.Fleet) 
 	return found.Inputs()
 }
 
-// see brings the sum of a second into minute, pipeline and, if tell is set, series.
+// see brings the sum of a second into minute, pipeline, scores and, if tell is set, series.
 func (n *Node) see(s int64, rows []*monitor.Row, fleet *statemachine.Fleet, tell bool) monitor.Findings {
 	sum := monitor.Sum(rows)
 	sum.Second = s
@@ -138,7 +141,11 @@ func (n *Node) see(s int64, rows []*monitor.Row, fleet *statemachine.Fleet, tell
 		n.cfg.OnSealed(&sum)
 	}
 	n.pipeline.Interrupt(n.sealing.missing(s, rows))
-	return n.pipeline.Observe(&sum, fleet)
+	found := n.pipeline.Observe(&sum, fleet)
+	if !n.cfg.Unscored {
+		n.scorer.Observe(&sum, fleet, found.CommonMode)
+	}
+	return found
 }
 
 // grant hands this replica's probe tokens to its router: the leader's own, else those in the leader's row. Those in a row from

@@ -82,6 +82,7 @@ func (m *member) start(ctx context.Context, now time.Time) error {
 	n = node.New(node.Config{
 		Replica: replicaName(m.index), Boot: m.boot, Ledger: ledger, Exchange: exchange,
 		Logger: slog.New(slog.DiscardHandler), Budget: -1, Grace: grace, OnAlert: m.c.to.alert, Without: m.c.p.Without,
+		Unscored: len(m.c.p.Catalog.GetStrategies()) == 0,
 		OnEntry:  func(e monitor.JournalEntry) { m.c.entry(e, n.Control().View()) },
 		OnSealed: func(sum *monitor.SecondCounts) { m.c.sealed(sum, n.Control().View()) },
 	})
