@@ -14,6 +14,7 @@ const maxCriteria = 12
 const (
 	defaultPrior   statemachine.Share = 900_000
 	priorDeviation statemachine.Share = 300_000
+	fullShare                         = statemachine.FullShare
 	fullFeedback                      = 10_000
 )
 

@@ -111,10 +111,7 @@ type standing struct {
 
 // standing looks a candidate up: the rate by its most specific item, what is left by channel and account.
 func (x *scored) standing(p *Plan, s *strategy, sl *slot, account int32) standing {
-	out := standing{
-		rate: s.prior, deviation: priorDeviation, feedback: fullFeedback,
-		headroom: statemachine.FullShare, quota: statemachine.FullShare, result: p.merits[sl.channel].result,
-	}
+	out := s.unknown(p, sl.channel)
 	if x.at == nil {
 		return out
 	}

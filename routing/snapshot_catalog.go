@@ -60,7 +60,7 @@ func withoutPeople(ch *configv1.Channel) *configv1.Channel {
 // staticOrder returns the orders of last resort: the declared ones, and for every other business type and method with a route
 // that of its routes. They are sorted by business type and method. Retired channels are left out where new payments are made, and
 // orders of which nothing is left.
-func (p *published) staticOrder() []*configv1.StaticOrder {
+func (p *published) staticOrder(plan *Plan) []*configv1.StaticOrder {
 	p.ordered.Do(func() {
 		p.orders = slices.Clone(p.catalog.GetStaticOrder())
 		has := map[orderKey]bool{}
@@ -75,7 +75,7 @@ func (p *published) staticOrder() []*configv1.StaticOrder {
 			key := orderKey{r.GetBusinessType(), r.GetMethod()}
 			if !has[key] {
 				has[key] = true
-				p.orders = append(p.orders, p.derive(key, weights))
+				p.orders = append(p.orders, p.derive(plan, key, weights))
 			}
 		}
 		p.orders = p.withoutRetired(p.orders)
@@ -116,9 +116,9 @@ type orderKey struct {
 	method   string
 }
 
-// derive orders the channels of the route that serves every payment, else of the first: by priority, then the greater split or
-// weight, then by id. Channels of other routes of the key follow.
-func (p *published) derive(key orderKey, weights map[string]uint32) *configv1.StaticOrder {
+// derive orders the channels of the route that serves every payment, else of the first: by what its strategy says
+// without scores, by priority, then the greater split or weight, then by id. Channels of other routes of the key follow.
+func (p *published) derive(plan *Plan, key orderKey, weights map[string]uint32) *configv1.StaticOrder {
 	var routes []*configv1.Route
 	for _, r := range p.catalog.GetRoutes() {
 		if r.GetBusinessType() == key.business && r.GetMethod() == key.method {
@@ -130,7 +130,7 @@ func (p *published) derive(key orderKey, weights map[string]uint32) *configv1.St
 	for _, r := range routes {
 		members := slices.Clone(r.GetMembers())
 		slices.SortStableFunc(members, func(a, b *configv1.RouteMember) int {
-			return cmp.Or(cmp.Compare(a.GetPriority(), b.GetPriority()), cmp.Compare(b.GetSplit(), a.GetSplit()),
+			return cmp.Or(slices.Compare(plan.neutralKey(r, a), plan.neutralKey(r, b)), cmp.Compare(a.GetPriority(), b.GetPriority()), cmp.Compare(b.GetSplit(), a.GetSplit()),
 				cmp.Compare(weights[b.GetChannel()], weights[a.GetChannel()]), strings.Compare(a.GetChannel(), b.GetChannel()))
 		})
 		for _, m := range members {
