@@ -74,8 +74,8 @@ deb: $(NFPM) ## Build the Debian package of this machine's architecture into bin
 test: ## Run all tests, with the race detector where a C compiler is found
 	@env=$$(cmd/tools/setup.sh); eval "$$env"
 	all=$$($(GO) list $(PKG))
-	virtual=$$(echo "$$all" | grep -E '/cmd/internal/(simulate|campaign|backtest)$$' || true) # one goroutine in virtual time
-	raced=$$(echo "$$all" | grep -vE '/cmd/internal/(simulate|campaign|backtest)$$' || true)
+	virtual=$$(echo "$$all" | grep -E '/cmd/internal/(simulate|campaign|backtest|histories)$$' || true) # one goroutine in virtual time
+	raced=$$(echo "$$all" | grep -vE '/cmd/internal/(simulate|campaign|backtest|histories)$$' || true)
 	if [ -n "$$raced" ]; then $(GO) test $$SLUICE_RACE $(TEST_FLAGS) $$raced; fi
 	if [ -n "$$virtual" ]; then $(GO) test $(TEST_FLAGS) $$virtual; fi
 	for module in $(MODULES); do
@@ -91,6 +91,13 @@ bench: ## Run the benchmarks and the measuring programs
 	  echo "program $$program"
 	  $(GO) run $$program
 	done
+
+# Histories that `make histories` plays; `make test` plays a million.
+HISTORIES ?= 100000000
+
+.PHONY: histories
+histories: ## Play HISTORIES random payments against the rule for previous attempts: about 10 s of one processor a million
+	$(GO) run ./cmd/internal/histories -n $(HISTORIES)
 
 .PHONY: compare
 compare: ## Run the same days through breaker libraries and through Sluice: a table, and COMPARE_CSV

@@ -17,7 +17,8 @@ import (
 //   - A payment is known by settlement entity, business type and payment id: a refund does not stand in the way of what it
 //     refunds.
 //   - An attempt that was reported as in doubt is added to the attempts of every later request of its payment that does not name
-//     it. One that the caller names counts as the caller says: it may have asked the channel. A definite FINAL report ends it.
+//     it by its id. One that the caller names counts as the caller says: it may have asked the channel. A definite FINAL report
+//     ends it.
 //   - An attempt that was reported as paid is added always, until a FINAL report says that it was not.
 //   - An answer alone is no attempt: nobody said that it was started, replies get lost, and whoever asks again for the same
 //     payment is answered again. But a payout or deduction leaves the channel and account it was given only after a definite
@@ -184,14 +185,14 @@ func (m *Memory) recall(key uint64, q *Request) *noted {
 	return nil
 }
 
-// names reports whether the first n attempts of a request have a remembered one among them: by its id, where both have one, else
-// by its channel and account.
+// names reports whether the first n attempts of a request have a remembered one among them: by its id alone, as a channel may have
+// been tried twice; where a payment was given out, by channel and account.
 func (r *Request) names(a *noted, n int) bool {
 	return slices.ContainsFunc(r.Attempts[:n], func(b Attempt) bool {
-		if a.Attempt.Attempt != "" && b.Attempt != "" {
+		if a.kind != noteGiven {
 			return a.Attempt.Attempt == b.Attempt
 		}
-		return b.Channel == a.Channel && (a.Account == "" || b.Account == "" || a.Account == b.Account)
+		return b.Channel == a.Channel && (b.Account == "" || a.Account == b.Account)
 	})
 }
 

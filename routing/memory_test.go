@@ -46,7 +46,7 @@ func TestMemoryRemembersForTheForgetful(t *testing.T) {
 		{"pending, then timed out", []Result{told("a", "1", statemachine.Pending), told("a", "1", statemachine.TimedOut)}, nothing, "DOUBT"},
 		{"in doubt, and the caller asked the channel", []Result{told("a", "1", statemachine.TimedOut)}, named(statemachine.ChannelFailed, "1"), "b"},
 		{"in doubt, and the caller says so", []Result{told("a", "1", statemachine.TimedOut)}, named(statemachine.TimedOut, "1"), "DOUBT"},
-		{"named by its channel alone", []Result{told("a", "1", statemachine.TimedOut)}, named(statemachine.ChannelFailed, ""), "b"},
+		{"named by its channel alone", []Result{told("a", "1", statemachine.TimedOut)}, named(statemachine.ChannelFailed, ""), "DOUBT"},
 		{"another attempt on the channel is named", []Result{told("a", "1", statemachine.TimedOut)}, named(statemachine.ChannelFailed, "2"), "DOUBT"},
 		{"failed in the end", []Result{told("a", "1", statemachine.TimedOut), told("a", "1", statemachine.ChannelFailed, final)}, nothing, "a"},
 		{"failed, but not for good", []Result{told("a", "1", statemachine.TimedOut), told("a", "1", statemachine.ChannelFailed)}, nothing, "DOUBT"},
