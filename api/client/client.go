@@ -37,6 +37,7 @@ type Client struct {
 	static *routing.Router // nil = there is no order of last resort
 	file   *snapshotFile   // nil = none is kept
 
+	memory    *routing.Memory // of attempts that forbid another one
 	breaker   breaker
 	results   results
 	solo      solo
@@ -66,6 +67,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{cfg: cfg, mem: newMemory(cfg.Environment), woken: make(chan struct{}, 1), began: cfg.now()}
+	c.memory = routing.NewMemory(routing.MemoryOptions{})
 	c.results.items = map[int32]*minute{}
 	c.scratches.New = func() any { return &scratch{} }
 	if cfg.File != "" {
@@ -87,6 +89,11 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 	c.begin()
 	if err := c.first(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
+	}
+	if cfg.Mode == LocalFirst {
+		if err := c.carryDecisions(); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
 	}
 	return c, nil
 }

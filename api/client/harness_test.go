@@ -92,10 +92,12 @@ type replica struct {
 	alive  bool
 }
 
-func (r *replica) Second() int64                                          { return time.Now().Unix() }
-func (r *replica) Sight() *server.Sight                                   { return r.sight.Load() }
-func (r *replica) Traffic(statemachine.Scope) (server.Traffic, bool)      { return server.Traffic{}, false }
-func (r *replica) Progress(statemachine.Scope) (server.Progress, bool)    { return server.Progress{}, false }
+func (r *replica) Second() int64                                     { return time.Now().Unix() }
+func (r *replica) Sight() *server.Sight                              { return r.sight.Load() }
+func (r *replica) Traffic(statemachine.Scope) (server.Traffic, bool) { return server.Traffic{}, false }
+func (r *replica) Progress(statemachine.Scope) (server.Progress, bool) {
+	return server.Progress{}, false
+}
 func (r *replica) Order(context.Context, monitor.OrderRequest, time.Time) (monitor.Result, error) {
 	return monitor.Result{}, monitor.ErrNotLeader
 }

@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
@@ -144,7 +145,7 @@ func TestInvariant10_Reasons(t *testing.T) {
 			for i, o := range outcomes {
 				var told []string
 				for _, c := range []*Client{remote, local} {
-					m := payment(i)
+					m := payment(100*round + i)
 					_, err := c.Next(t.Context(), m, mustRoute(t, c, m), o.Result)
 					told = append(told, describe(err))
 				}
@@ -260,4 +261,58 @@ func TestInvariant11_OutdatedReplicaIsNotBelieved(t *testing.T) {
 			t.Errorf("moves %v", w.moves)
 		}
 	})
+}
+
+// TestInvariant10_ForgottenAttempts: a caller that asks again without the attempt in doubt is reminded of it, also by a replica
+// that has started anew and knows nothing, and so is one that would take a payout elsewhere before anything is known.
+func TestInvariant10_ForgottenAttempts(t *testing.T) {
+	for _, mode := range []Mode{RPCFirst, LocalFirst} {
+		t.Run(mode.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork()
+				payout := configv1.BusinessType_BUSINESS_TYPE_PAYOUT
+				r := newReplica(t, n, "r1", testCatalog(3, func(c *configv1.Catalog) {
+					for _, ch := range c.GetChannels() {
+						ch.BusinessTypes = append(ch.BusinessTypes, payout)
+					}
+					c.Routes = append(c.Routes, &configv1.Route{Id: "payout", BusinessType: payout, Method: "QUICKPAY", Members: c.GetRoutes()[0].GetMembers()})
+				}))
+				c := newClient(t, config(n, mode))
+				m := payment(1)
+				if _, err := c.Next(t.Context(), m, mustRoute(t, c, m), Result{RawCode: "E99"}); status.Code(err) != codes.FailedPrecondition {
+					t.Fatal(err)
+				}
+				out := payment(2)
+				out.Payment.BusinessType = payout
+				first := mustRoute(t, c, out)
+
+				r.kill()
+				r.start()
+				r.put(routing.Revision{Epoch: 1, Revision: 101}, cutAt("a", time.Now()))
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				_, err := c.Route(t.Context(), payment(1))
+				if got := refusalIn(err); got.GetReason() != sluicev1.ErrorReason_ERROR_REASON_AMBIGUOUS_PREVIOUS_ATTEMPT || got.GetAttempt().GetChannel() != "a" || !got.GetAttempt().GetRemembered() {
+					t.Errorf("forgotten attempt in doubt: %v, %v", err, got)
+				}
+				_, err = c.Route(t.Context(), proto.CloneOf(out))
+				if got := refusalIn(err); got.GetReason() != sluicev1.ErrorReason_ERROR_REASON_AMBIGUOUS_PREVIOUS_ATTEMPT || got.GetAttempt().GetChannel() != "a" {
+					t.Errorf("payout that was given elsewhere: %v, %v", err, got)
+				}
+				reply, err := c.Next(t.Context(), out, first, Result{RawCode: "E91"})
+				if err != nil || reply.GetChannels()[0].GetChannel() != "b" {
+					t.Errorf("payout after a definite failure: %v, %v", reply, err)
+				}
+			})
+		})
+	}
+}
+
+func refusalIn(err error) *sluicev1.RouteRefusal {
+	for _, d := range status.Convert(err).Details() {
+		if r, ok := d.(*sluicev1.RouteRefusal); ok {
+			return r
+		}
+	}
+	return nil
 }

@@ -19,11 +19,11 @@ import (
 // witness remembers what Metrics was told.
 type witness struct {
 	mu      sync.Mutex
-	answers []Answer
+	answers []Call
 	moves   []Source
 }
 
-func (w *witness) Answered(a Answer) {
+func (w *witness) Answered(a Call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.answers = append(w.answers, a)
@@ -35,7 +35,7 @@ func (w *witness) Moved(_, to State) {
 	w.moves = append(w.moves, to.Source)
 }
 
-func (w *witness) last() Answer {
+func (w *witness) last() Call {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.answers[len(w.answers)-1]

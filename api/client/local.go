@@ -35,16 +35,26 @@ func (c *Client) decide(q *routing.Request, now time.Time, out *routing.Decision
 		if c.static == nil {
 			return SourceNone, 0, c.mem.router.Route(q, second, out)
 		}
-		return SourceStatic, max(0, now.Sub(c.cfg.Static.GetWriteTime().AsTime())), c.static.Route(q, second, out)
+		return SourceStatic, max(0, now.Sub(c.cfg.Static.GetWriteTime().AsTime())), c.memory.Route(c.static, q, second, out)
 	}
 	source, age := s.is(now, c.cfg.StaleAfter), s.age(now)
 	if s.alone != nil {
-		err := s.alone.Route(q, second, out)
+		named := q.Attempts
+		err := c.memory.Route(s.alone, q, second, out)
 		if !unusable(err) {
 			return source, age, err
 		}
+		q.Attempts = named
 	}
-	return source, age, c.mem.router.Route(q, second, out)
+	return source, age, c.memory.Route(c.mem.router, q, second, out)
+}
+
+// table is what the catalogue is read from: the table held, else that of last resort, nil without either.
+func (c *Client) table() *routing.Table {
+	if t := c.mem.sight().table; t != nil || c.static == nil {
+		return t
+	}
+	return c.static.Table()
 }
 
 // unusable reports whether a decision found no channel that is usable now: what the client demoted by itself must not lose a
@@ -76,6 +86,9 @@ func (w *scratch) read(m *sluicev1.RouteRequest) error {
 	p := m.GetPayment()
 	if p == nil {
 		return invalid("payment", "the payment")
+	}
+	if err := check(m); err != nil {
+		return err
 	}
 	attempts := w.request.Attempts[:0]
 	for _, a := range m.GetAttempts() {

@@ -11,13 +11,13 @@ import (
 // client's goroutines: they must be quick and safe for concurrent use.
 type Metrics interface {
 	// Answered is told every answer and refusal of Route and Next.
-	Answered(a Answer)
+	Answered(c Call)
 	// Moved is told when the source of the table changes.
 	Moved(from, to State)
 }
 
-// Answer is one answer as Metrics sees it.
-type Answer struct {
+// Call is one Route or Next as Metrics sees it.
+type Call struct {
 	Source Source        // of the table that decided; SourceNone where none did
 	Local  bool          // the client decided by itself
 	Fallen bool          // because no replica answered

@@ -117,10 +117,14 @@ func previous(p *routing.PreviousAttemptError, detail *sluicev1.RouteRefusal) er
 	if p.Meaning.Advice != "" {
 		r.metadata["advice"] = p.Meaning.Advice
 	}
+	if p.Remembered {
+		r.metadata["remembered_by"] = "client"
+		r.message += "; the request did not name the attempt, this client remembered it: ask the channel, then name it with what it came to"
+	}
 	detail.Reason = r.reason
 	detail.Attempt = &sluicev1.DecisiveAttempt{
 		Channel: p.Channel, Account: p.Account, AttemptId: p.Attempt.Attempt, Outcome: configv1.Outcome(p.Meaning.Outcome),
-		RawCode: p.Code, Advice: p.Meaning.Advice,
+		RawCode: p.Code, Advice: p.Meaning.Advice, Remembered: p.Remembered,
 	}
 	return r.err()
 }

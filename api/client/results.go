@@ -89,19 +89,40 @@ func (r *results) once(hash uint64) bool {
 	return true
 }
 
-// add counts a result. It changes nothing for an attempt known already, and one that says nothing about health.
-func (r *results) add(t *routing.Table, m *sluicev1.Report, second int64) {
-	meaning, err := t.Plan().Interpret(m.GetChannel(), outcomeOf(m.GetOutcome()), m.GetRawCode())
-	if err != nil || meaning.Outcome == statemachine.Pending {
-		return
-	}
-	a, err := t.Attribute(m.GetChannel(), m.GetAccount(), businessOf(m.GetBusinessType()), instrument(m.GetMethod(), m.GetBank(), m.GetCardType()), 0)
+// add counts a result, and returns what it means for the money, false for one of another catalogue. Health is counted once for
+// an attempt, and not for what says nothing about it.
+func (r *results) add(t *routing.Table, m *sluicev1.Report, second int64) (routing.Result, bool) {
+	business, outcome := businessOf(m.GetBusinessType()), outcomeOf(m.GetOutcome())
+	meaning, err := t.Plan().Interpret(m.GetChannel(), outcome, m.GetRawCode())
 	if err != nil {
-		return // of another catalogue
+		return routing.Result{}, false
 	}
-	items := a.Items[:]
+	at, err := t.Attribute(m.GetChannel(), m.GetAccount(), business, instrument(m.GetMethod(), m.GetBank(), m.GetCardType()), 0)
+	if err != nil {
+		return routing.Result{}, false
+	}
+	result := routing.Result{
+		Entity: at.Entity, Payment: m.GetPaymentId(), Business: business, Channel: m.GetChannel(), Account: m.GetAccount(),
+		Attempt: m.GetAttemptId(), Outcome: outcome, Code: m.GetRawCode(), Final: m.GetFinality() == sluicev1.Finality_FINALITY_FINAL,
+		Money: t.Plan().Judge(business, m.GetChannel(), outcome, m.GetRawCode()).Money,
+	}
+	if meaning.Outcome == statemachine.Pending {
+		return result, true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if id := m.GetAttemptId(); id != "" && !r.once(xxhash.Sum64String(id)) {
+		result.Known = !result.Final
+		return result, true
+	}
+	r.health(meaning.Outcome.Health(), at.Items[:], m, second)
+	return result, true
+}
+
+// health counts what a result means for the items of its attempt.
+func (r *results) health(h statemachine.Health, items []int32, m *sluicev1.Report, second int64) {
 	good := false
-	switch meaning.Outcome.Health() {
+	switch h {
 	case statemachine.HealthGood:
 		good = true
 	case statemachine.HealthAccountBad:
@@ -110,18 +131,13 @@ func (r *results) add(t *routing.Table, m *sluicev1.Report, second int64) {
 	case statemachine.HealthNone:
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if id := m.GetAttemptId(); id != "" && !r.once(xxhash.Sum64String(id)) {
-		return
-	}
 	payer := m.GetPayerKey()
 	if payer == 0 {
 		payer = xxhash.Sum64String(m.GetPaymentId())
 	}
 	for _, item := range items {
 		// One payer's repeated failures of a minute are one piece of evidence.
-		if !good && !r.once(mix(payer, uint64(uint32(item)), uint64(second/(sliceSeconds*windowSlices)))) { //nolint:gosec // bits to hash
+		if !good && !r.once(mix(payer, uint64(item), uint64(second/(sliceSeconds*windowSlices)))) { //nolint:gosec // bits to hash
 			continue
 		}
 		w := r.items[item]
@@ -185,10 +201,17 @@ func (r *results) of(p *routing.Plan, s statemachine.Scope) (good, bad uint64) {
 	return 0, 0
 }
 
-// observe takes note of a result that a reporter was given or Next was told; an attempt counts once.
+// observe takes note of a result that a reporter was given or Next was told: for the client's own counts, and so that an
+// attempt in doubt is remembered for a caller that forgets it. An attempt counts once.
 func (c *Client) observe(m *sluicev1.Report) {
-	if t := c.mem.sight().table; t != nil {
-		c.results.add(t, m, c.now().Unix())
+	t := c.table()
+	if t == nil {
+		return
+	}
+	second := c.now().Unix()
+	if result, ok := c.results.add(t, m, second); ok {
+		one := [1]routing.Result{result}
+		c.memory.Learn(one[:], second)
 	}
 }
 

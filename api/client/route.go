@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/routing"
 )
 
 // Route decides which channel a payment takes. Its errors are gRPC statuses with the details a replica gives, whoever decided:
@@ -45,7 +46,7 @@ func (c *Client) traced(ctx context.Context, operation string, m *sluicev1.Route
 		ctx, done = c.cfg.Trace(ctx, operation)
 		defer func() { done(reply, err) }()
 	}
-	a := Answer{}
+	a := Call{}
 	begin := c.now()
 	reply, err = c.answer(ctx, m, begin, &a)
 	c.count(&a, err)
@@ -60,7 +61,7 @@ func (c *Client) traced(ctx context.Context, operation string, m *sluicev1.Route
 }
 
 // answer goes down the ladder.
-func (c *Client) answer(ctx context.Context, m *sluicev1.RouteRequest, now time.Time, a *Answer) (*sluicev1.RouteResponse, error) {
+func (c *Client) answer(ctx context.Context, m *sluicev1.RouteRequest, now time.Time, a *Call) (*sluicev1.RouteResponse, error) {
 	known := c.mem.sight().table != nil
 	if c.stub == nil || c.cfg.Mode == LocalFirst && known {
 		return c.alone(m, now, a)
@@ -86,11 +87,50 @@ func (c *Client) answer(ctx context.Context, m *sluicev1.RouteRequest, now time.
 		return c.alone(m, c.now(), a)
 	}
 	c.breaker.answered()
+	if err == nil {
+		return c.vetted(m, reply, now, a)
+	}
 	return reply, err
 }
 
+// vetted returns a replica's answer unless the client remembers of the payment what forbids it: a replica that has started
+// anew knows no attempts that the caller forgets, the client does.
+func (c *Client) vetted(m *sluicev1.RouteRequest, reply *sluicev1.RouteResponse, now time.Time, a *Call) (*sluicev1.RouteResponse, error) {
+	t := c.table()
+	if t == nil {
+		return reply, nil
+	}
+	w, _ := c.scratches.Get().(*scratch)
+	defer c.scratches.Put(w)
+	if w.read(m) != nil { // of a later version
+		return reply, nil
+	}
+	err := c.memory.Route(answered{t, reply.GetChannels()[0]}, &w.request, now.Unix(), &w.decision)
+	if p, ok := errors.AsType[*routing.PreviousAttemptError](err); ok {
+		a.Local = true
+		return nil, previous(p, &sluicev1.RouteRefusal{TableRevision: w.decision.Revision.Revision})
+	}
+	return reply, nil
+}
+
+// answered is a Decider that gives what a replica gave, unless a previous attempt forbids it.
+type answered struct {
+	table *routing.Table
+	to    *sluicev1.RankedChannel
+}
+
+// Route decides only whether there may be another attempt.
+func (r answered) Route(q *routing.Request, second int64, out *routing.Decision) error {
+	err := routing.Decide(r.table, q, second, routing.Admission{Lifted: -1}, out)
+	if _, ok := errors.AsType[*routing.PreviousAttemptError](err); ok {
+		return err //nolint:wrapcheck // as Decide's
+	}
+	out.Candidates = append(out.Candidates[:0], routing.Candidate{Channel: r.to.GetChannel(), Account: r.to.GetAccount()})
+	return nil
+}
+
 // alone decides without a replica.
-func (c *Client) alone(m *sluicev1.RouteRequest, now time.Time, a *Answer) (*sluicev1.RouteResponse, error) {
+func (c *Client) alone(m *sluicev1.RouteRequest, now time.Time, a *Call) (*sluicev1.RouteResponse, error) {
 	a.Local = true
 	reply, source, err := c.local(m, now)
 	a.Source = source
@@ -109,7 +149,7 @@ func (c *Client) unanswered(ctx context.Context, err error) error {
 }
 
 // count counts an answer.
-func (c *Client) count(a *Answer, err error) {
+func (c *Client) count(a *Call, err error) {
 	if a.Local {
 		c.stats.local.Add(1)
 	}
