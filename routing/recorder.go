@@ -26,6 +26,9 @@ type RecorderOptions struct {
 //
 // Requests lie encoded in rings that are allocated once: 128 bytes a request at first, doubled up to 1 KiB a request while
 // requests are larger on average (8 to 64 MiB by default, and 6 MiB of positions). Beyond that, old requests go early.
+//
+// Tables are kept as what changed from one to the next. The promised ones are kept whatever they weigh, further ones, up to
+// 4,096 in all, while all together weigh less than 64 MiB; the newest four catalogues are kept compiled, older ones packed.
 type Recorder struct {
 	next   atomic.Uint64 // sequence of the newest request, from 1
 	each   uint64        // requests a shard keeps
@@ -42,7 +45,7 @@ func NewRecorder(o RecorderOptions) *Recorder {
 		o.Tables = DefaultKeptTables
 	}
 	r := &Recorder{each: uint64((o.Requests + recorderShards - 1) / recorderShards)} //nolint:gosec // above 0
-	r.tables.keep = o.Tables
+	r.tables.keep, r.tables.budget = o.Tables, tablesBudget
 	for i := range r.shards {
 		r.shards[i].init(int(r.each)) //nolint:gosec // from an int
 	}
@@ -65,7 +68,8 @@ func (r *Recorder) KeepTable(t *Table) {
 	if r == nil || t == nil {
 		return
 	}
-	r.tables.add(t)
+	r.tables.seen(t)
+	r.tables.fold()
 }
 
 // place is where the request of a sequence lies.
@@ -134,8 +138,8 @@ func (r *Recorder) walk(wanted func(recorderEntry) bool, yield func(*Kept) bool)
 	}
 }
 
-// Table returns the table of a revision, nil if it is not kept. A replica that compiled the same revision elsewhere has the
-// same.
+// Table returns the table of a revision, nil if it is not kept. It is made again from what is kept: this is for people who ask,
+// not for every decision.
 func (r *Recorder) Table(rev Revision) *Table {
 	if r == nil {
 		return nil
@@ -152,14 +156,15 @@ type Kept struct {
 
 // RecorderStats say how much a Recorder holds.
 type RecorderStats struct {
-	Requests  int      // that can be replayed if their table is kept
-	Capacity  int      // most of them
-	Oldest    int64    // second, Unix, of the oldest of them; 0 = there is none
-	Tables    int      // revisions
-	OldestRev Revision // oldest of them
-	NewestRev Revision
-	Bytes     int64  // memory of the rings
-	Crowded   uint64 // requests that went early, or were never kept, because requests are too large
+	Requests   int      // that can be replayed if their table is kept
+	Capacity   int      // most of them
+	Oldest     int64    // second, Unix, of the oldest of them; 0 = there is none
+	Tables     int      // revisions
+	OldestRev  Revision // oldest of them
+	NewestRev  Revision
+	Bytes      int64  // memory of the rings
+	TableBytes int64  // memory of the revisions, about; compiled catalogues apart
+	Crowded    uint64 // requests that went early, or were never kept, because requests are too large
 }
 
 // Full reports whether requests have been displaced.
