@@ -259,7 +259,7 @@ func (w *world) resolve(sum *Sum) {
 }
 
 // tell delivers a report of an attempt to a replica: what is known of it, final if it was resolved, and now and then what was
-// known before, or that it is final already. What it moved is not told: nobody knows.
+// known before, that it is final already, or the contrary. What it moved is not told: nobody knows.
 func (w *world) tell(i, k int, sum *Sum) {
 	h, r := &w.h, &w.random
 	t := &h.tries[i]
@@ -268,6 +268,11 @@ func (w *world) tell(i, k int, sum *Sum) {
 	}
 	outcome, code, final := t.outcome, t.code, t.resolved
 	switch money := meaning(h.business, t.channel, outcome, code); {
+	case !h.lossless && r.in(5): // a channel that takes its word back
+		outcome, code, final = statemachine.ChannelFailed, "", true
+		if money != statemachine.MoneyPaid {
+			outcome = statemachine.Succeeded
+		}
 	case t.resolved && !h.lossless && r.in(20): // late word of before
 		outcome, final = statemachine.TimedOut, false
 	case !t.resolved && money != statemachine.MoneyInDoubt && r.in(40):
