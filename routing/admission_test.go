@@ -10,10 +10,7 @@ import (
 // the decision made again from the id is the same.
 func TestVetoReasonsAreDecided(t *testing.T) {
 	table := mustTable(t, newCatalog(newChannel("a"), newChannel("b"), newChannel("c")))
-	want := map[VetoReason]DropReason{
-		VetoState: DropRateLimited, VetoRate: DropRateLimited, VetoConcurrency: DropConcurrencyLimited,
-		VetoQuota: DropQuotaExhausted, VetoThrottle: DropThrottled,
-	}
+	want := [numVetoReasons]DropReason{DropRateLimited, DropRateLimited, DropConcurrencyLimited, DropQuotaExhausted, DropThrottled}
 	for why := range numVetoReasons {
 		a := Admission{Lifted: -1}
 		a.Veto(1, VetoThrottle)

@@ -65,6 +65,7 @@ func CompilePlan(c *configv1.Catalog, prev *Plan) (*Plan, error) {
 		k.channel(i, ch)
 	}
 	k.strategies()
+	k.limits()
 	k.allRoutes()
 	k.staticOrder()
 	if err := k.err(); err != nil {

@@ -71,6 +71,7 @@ type RouterCounts struct {
 	Lanes    []statemachine.LaneCount
 	Gates    []statemachine.GateCount
 	Sent     []statemachine.SentCount
+	Limits   []statemachine.LimitCount
 }
 
 // idleDrains is how many drains a gate that no table names, or a replaced plan, is still looked at.
@@ -99,6 +100,7 @@ func (r *Router) Drain(second int64) RouterCounts {
 		out.Sent = append(out.Sent, statemachine.SentCount{Item: key.item, Kind: key.kind, N: n})
 	}
 	out.Gates = r.drainGates(current)
+	out.Limits = r.drainLimits(current, second)
 	sortCounts(&out)
 	return out
 }

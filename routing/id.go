@@ -38,7 +38,7 @@ type DecisionID struct {
 }
 
 // binary renders version, epoch, revision, second, admission and hash.
-func (id *DecisionID) binary() ([maxDecisionID]byte, int) {
+func (id DecisionID) binary() ([maxDecisionID]byte, int) {
 	var b [maxDecisionID]byte
 	version := byte(decisionVersion)
 	if id.Admission.reasoned() {

@@ -48,6 +48,8 @@ type Plan struct {
 	keys       int                    // words of all slots of rows with a strategy
 	lastScored atomic.Pointer[scored] // see scoredBy
 
+	limits limitPlan
+
 	policy   statemachine.Policy // default
 	policies map[string]statemachine.Policy
 

@@ -11,28 +11,41 @@ import (
 // Router answers payments from the table in force and keeps ramps and probes within their share. Route is safe for concurrent
 // use and takes no lock; Swap, Grant and Drain lock one another out.
 type Router struct {
-	live   atomic.Pointer[live]
-	lifted atomic.Int64 // last second in which some grant may lift a probe
-	payers payers
+	live      atomic.Pointer[live]
+	throttled atomic.Pointer[throttledAccounts] // accounts that are sent less for now, nil = none
+	lifted    atomic.Int64                      // last second in which some grant may lift a probe
+	payers    payers
 
 	mu      sync.Mutex
 	gates   map[gateKey]*gate
 	grants  map[statemachine.Scope]Grant // newest of each scope
 	retired []*live                      // of earlier plans: late counts are still drained
 	since   int64                        // lowest revision in force since the last Drain
+
+	counters  map[string]*counter // of limits, by name
+	throttles map[statemachine.Scope]*counter
+	alone     *Sharing // of what this router knows by itself
+	shared    bool     // Share was called: the router is not alone
+	equal     Part     // of the last Share
+	others    int64    // routers that limits are divided among, itself included
+	drained   int64    // second of the last Drain
 }
 
 // live is what Route reads: a table and, for each of its hot scopes, the gate.
 type live struct {
-	table  *Table
-	gates  []*gate
-	counts *counts
-	drains int // how often it was drained since it was retired
+	table    *Table
+	gates    []*gate
+	counters []*counter // by bound of the plan
+	counts   *counts
+	drains   int // how often it was drained since it was retired
 }
 
 // NewRouter returns a router without a table: until the first Swap, Route answers ErrNoTable.
 func NewRouter() *Router {
-	return &Router{gates: map[gateKey]*gate{}, grants: map[statemachine.Scope]Grant{}}
+	return &Router{
+		gates: map[gateKey]*gate{}, grants: map[statemachine.Scope]Grant{},
+		counters: map[string]*counter{}, throttles: map[statemachine.Scope]*counter{}, alone: NewSharing(2),
+	}
 }
 
 // Table returns the table in force, nil before the first Swap.
@@ -53,9 +66,9 @@ func (r *Router) Swap(t *Table) {
 		l.gates[i] = r.gate(&t.hot[i])
 	}
 	if old != nil && old.table.plan == t.plan {
-		l.counts = old.counts
+		l.counts, l.counters = old.counts, old.counters
 	} else {
-		l.counts = newCounts(t.plan)
+		l.counts, l.counters = newCounts(t.plan), r.countersOf(t.plan)
 		if old != nil {
 			r.retired = append(r.retired, old)
 		}
@@ -146,7 +159,9 @@ type walk struct {
 	live   *live
 	rk     *Ranking
 	router *Router
-	sent   int // ranked candidate that got the payment, -1 = none
+	sent   int  // ranked candidate that got the payment, -1 = none
+	limits bool // some limit may say no
+	yields bool // the merchant is above its rate and yields to others
 
 	seen  [4 * maxHot]int32 // hot scopes whose would-be has this payment already
 	nSeen int
@@ -159,12 +174,17 @@ func (w *walk) admit() Admission {
 	if w.rk.ranked == 0 || w.rk.decided >= 0 || w.rk.refusal != RefusalNone {
 		return a
 	}
-	if w.rk.list[0].closing < 0 && w.rk.second > w.router.lifted.Load() { // the common case: nothing to ask
+	w.limits = w.limited()
+	if !w.limits && w.rk.list[0].closing < 0 && w.rk.second > w.router.lifted.Load() { // the common case: nothing to ask
 		w.sent = 0
 		return w.vetoProbes(a, 1)
 	}
 	if w.rk.request.Business == statemachine.Query {
 		w.sent = 0
+		return a
+	}
+	if w.limits && w.merchant() {
+		a.MerchantLimited = true
 		return a
 	}
 	if w.rk.second <= w.router.lifted.Load() {
@@ -174,11 +194,12 @@ func (w *walk) admit() Admission {
 		}
 	}
 	for i := range w.rk.ranked {
-		if w.admits(i) {
+		why, ok := w.admits(i)
+		if ok {
 			w.sent = i
 			return w.vetoProbes(a, i+1)
 		}
-		a.Vetoed |= 1 << i
+		a.Veto(i, why)
 	}
 	return a
 }
@@ -193,18 +214,37 @@ func (w *walk) vetoProbes(a Admission, from int) Admission {
 	return a
 }
 
-// admits counts the payment into the would-be of a candidate's scopes and asks their gates.
-func (w *walk) admits(i int) bool {
+// admits counts the payment into the would-be of a candidate's scopes and asks its limits and their gates.
+func (w *walk) admits(i int) (VetoReason, bool) {
 	c := &w.rk.list[i]
-	if c.closing < 0 {
-		return true
-	}
 	var buf [maxHot]int32
-	hot := w.hot(c, buf[:0])
-	for _, h := range hot {
-		w.count(h)
+	hot := buf[:0]
+	if c.closing >= 0 {
+		hot = w.hot(c, hot)
+		for _, h := range hot {
+			w.count(h)
+		}
+		if c.phase == statemachine.Disabled {
+			return VetoState, false
+		}
 	}
-	return c.phase != statemachine.Disabled && w.reserve(i, hot)
+	return w.claim(i, hot)
+}
+
+// claim asks the limits of a candidate, then the gates of its hot scopes; a no takes back what was counted.
+func (w *walk) claim(i int, hot []int32) (VetoReason, bool) {
+	if w.limits {
+		if why := w.within(i); why != VetoState {
+			return why, false
+		}
+	}
+	if len(hot) > 0 && !w.reserve(i, hot) {
+		if w.limits {
+			w.release(i)
+		}
+		return VetoState, false
+	}
+	return VetoState, true
 }
 
 func (w *walk) hot(c *ranked, buf []int32) []int32 {
@@ -265,7 +305,10 @@ func (w *walk) lift() int {
 				lifts = false
 			}
 		}
-		if lifts && w.reserve(i, hot) {
+		if !lifts {
+			continue
+		}
+		if _, ok := w.claim(i, hot); ok {
 			return i
 		}
 	}
