@@ -32,9 +32,9 @@ func (c catalogs) mustApply(q monitor.CatalogRequest) monitor.Result {
 // What people do wrong with catalogues changes nothing, and says what is the matter.
 func TestMistakes_Catalogues(t *testing.T) {
 	noise := make([]byte, monitor.MaxCatalogBytes+1)
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // it must be the same each time
+	random := rand.New(rand.NewPCG(1, 2))
 	for i := range noise {
-		noise[i] = byte(random.Uint32()) //nolint:gosec // truncation is meant
+		noise[i] = byte(random.Uint32())
 	}
 	stranded := errors.New("an order is stranded")
 	for name, test := range map[string]struct {

@@ -29,19 +29,24 @@ type Ledger interface {
 	// Commit applies a change in one transaction and returns the new head revision. ErrConflict, ErrNotLeader,
 	// ErrDuplicateRequest and ErrTooLarge mean that nothing was written; ErrUnknownOutcome that Read must tell.
 	Commit(context.Context, Change) (int64, error)
-	// Journal returns the entries with a sequence greater than after, oldest first, at most limit.
-	Journal(ctx context.Context, after uint64, limit int) ([]JournalEntry, error)
 	// Request returns the journal sequence that a request id led to, 0 if it is unknown.
 	Request(ctx context.Context, id string) (uint64, error)
+	// Changed is signalled (capacity one) after the head moved, by whomever: a hint to Read.
+	Changed() <-chan struct{}
+	Archive
+}
+
+// Archive is what a ledger keeps of the past.
+type Archive interface {
+	// Journal returns the entries with a sequence greater than after, oldest first, at most limit.
+	Journal(ctx context.Context, after uint64, limit int) ([]JournalEntry, error)
+	// Verify recomputes the hash chain of the journal against head.
+	Verify(context.Context) error
 	// Catalog returns a catalogue that was put in force, and what is kept about it; ErrNoRevision if it never was or is
 	// no longer kept.
 	Catalog(ctx context.Context, number uint64) ([]byte, CatalogRevision, error)
 	// Catalogs lists the catalogues that are kept, newest first, at most KeptCatalogs.
 	Catalogs(context.Context) ([]CatalogRevision, error)
-	// Verify recomputes the hash chain of the journal against head.
-	Verify(context.Context) error
-	// Changed is signalled (capacity one) after the head moved, by whomever: a hint to Read.
-	Changed() <-chan struct{}
 }
 
 // Head is what every change compares and rewrites.

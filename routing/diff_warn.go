@@ -63,7 +63,7 @@ func (w *warner) channel(was *channel) {
 		}
 	}
 	for b := range was.business {
-		if business := statemachine.BusinessType(b); business.FollowsOriginal() && was.business[b] >= 0 && is.business[b] < 0 { //nolint:gosec // few
+		if business := statemachine.BusinessType(b); business.FollowsOriginal() && was.business[b] >= 0 && is.business[b] < 0 {
 			w.addf("channel %s no longer supports %s: those of its payments would be refused", was.id, business)
 		}
 	}

@@ -22,7 +22,8 @@ const (
 	Gateway                   // reports results
 	Operator                  // gives orders and changes the catalogue
 	Approver                  // lifts what compliance suspended; may do what an operator may
-	allRoles = Viewer | Cashier | Gateway | Operator | Approver
+	Owner                     // changes the catalogue and gives no orders: the routing owner
+	allRoles = Viewer | Cashier | Gateway | Operator | Approver | Owner
 )
 
 // maxTokenBytes bounds what is hashed for a caller that is not known yet.
@@ -33,12 +34,12 @@ var ErrIdentity = errors.New("invalid identity")
 
 // ParseRole is the inverse of Role.String for one role.
 func ParseRole(s string) (Role, error) {
-	for r := Viewer; r <= Approver; r <<= 1 {
+	for r := Viewer; r <= Owner; r <<= 1 {
 		if r.String() == s {
 			return r, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: role %q: want viewer, cashier, gateway, operator or approver", ErrIdentity, s)
+	return 0, fmt.Errorf("%w: role %q: want viewer, cashier, gateway, operator, approver or owner", ErrIdentity, s)
 }
 
 // String lists the names of the roles in the set, divided by commas.
@@ -47,7 +48,7 @@ func (r Role) String() string {
 	for _, one := range [...]struct {
 		role Role
 		name string
-	}{{Viewer, "viewer"}, {Cashier, "cashier"}, {Gateway, "gateway"}, {Operator, "operator"}, {Approver, "approver"}} {
+	}{{Viewer, "viewer"}, {Cashier, "cashier"}, {Gateway, "gateway"}, {Operator, "operator"}, {Approver, "approver"}, {Owner, "owner"}} {
 		if r&one.role != 0 {
 			names = append(names, one.name)
 		}

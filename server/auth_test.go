@@ -53,7 +53,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 		"ListChannels": {func(ctx context.Context) error {
 			_, err := s.channels().ListChannels(ctx, &sluicev1.ListChannelsRequest{})
 			return err
-		}, Viewer | Operator | Approver},
+		}, Viewer | Operator | Approver | Owner},
 		"SwitchChannel": {func(ctx context.Context) error {
 			_, err := s.channels().SwitchChannel(ctx, &sluicev1.SwitchChannelRequest{})
 			return err
@@ -64,10 +64,10 @@ func TestWhoMayCallWhat(t *testing.T) {
 				_, err = stream.Recv()
 			}
 			return err
-		}, Viewer | Operator | Approver},
+		}, Viewer | Operator | Approver | Owner},
 	}
 	for name, test := range calls {
-		for r := Viewer; r <= Approver; r <<= 1 {
+		for r := Viewer; r <= Owner; r <<= 1 {
 			err := test.call(as(t, r))
 			if denied := status.Code(err) == codes.PermissionDenied; denied == (test.may&r != 0) {
 				t.Errorf("%s as %s: %v", name, r, err)
@@ -139,7 +139,7 @@ func TestIdentitiesAreChecked(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for r := Viewer; r <= Approver; r <<= 1 {
+	for r := Viewer; r <= Owner; r <<= 1 {
 		if got, err := ParseRole(r.String()); got != r || err != nil {
 			t.Errorf("%s: %v, %v", r, got, err)
 		}

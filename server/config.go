@@ -67,6 +67,14 @@ type Orders interface {
 	Annotate(ctx context.Context, q monitor.AnnotateRequest, now time.Time) (monitor.Result, error)
 }
 
+// Catalogs keeps the revisions of the catalogue. ApplyCatalog goes through monitor's Control and has put the table in force on this
+// replica when it returns; the others follow their ledger.
+type Catalogs interface {
+	ApplyCatalog(ctx context.Context, q monitor.CatalogRequest, now time.Time) (monitor.Result, error)
+	Catalog(ctx context.Context, number uint64) ([]byte, monitor.CatalogRevision, error)
+	Catalogs(context.Context) ([]monitor.CatalogRevision, error)
+}
+
 // Journal is the part of monitor.Ledger that the edge reads history from.
 type Journal interface {
 	Journal(ctx context.Context, after uint64, limit int) ([]monitor.JournalEntry, error)
@@ -85,6 +93,7 @@ type Config struct {
 
 	Environment    string                         // name of the deployment, told in snapshots; empty = DefaultEnvironment
 	Identities     []Identity                     // who may call
+	Catalogs       Catalogs                       // changes the catalogue; nil = Orders, if that is one
 	Series         SeriesReader                   // what QuerySeries reads; nil = it is not built here
 	Memory         *routing.Memory                // what remembers attempts for callers that forget them; nil = one with the defaults
 	Recorder       *routing.Recorder              // what keeps decisions for ExplainRoute; nil = one with the defaults
@@ -114,6 +123,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Memory == nil {
 		c.Memory = routing.NewMemory(routing.MemoryOptions{})
+	}
+	if c.Catalogs == nil {
+		c.Catalogs, _ = c.Orders.(Catalogs)
 	}
 	if c.Recorder == nil {
 		c.Recorder = routing.NewRecorder(routing.RecorderOptions{})

@@ -63,7 +63,7 @@ func newWorld(tb testing.TB, catalog *configv1.Catalog) *world {
 	if err := w.counters.SetItems(plan.Items()); err != nil {
 		tb.Fatal(err)
 	}
-	raw, err := proto.Marshal(catalog)
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(catalog)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -87,6 +87,7 @@ func (w *world) refresh() {
 	for i := range view.States {
 		states[i] = view.States[i].State
 	}
+	w.compile(view)
 	table := w.plan.Table(routing.Revision{Epoch: view.Head.Epoch, Revision: view.Revision}, states, nil)
 	w.router.Swap(table)
 	w.sight.Store(&Sight{View: view, Catalog: w.catalog, Fleet: w.fleet(view), Table: table, Confirmed: w.now()})
@@ -189,7 +190,7 @@ func (s *syncBuffer) String() string {
 // identities of the tests: the token is the name.
 func identities() []Identity {
 	var all []Identity
-	for _, r := range []Role{Viewer, Cashier, Gateway, Operator, Approver} {
+	for _, r := range []Role{Viewer, Cashier, Gateway, Operator, Approver, Owner} {
 		all = append(all, Identity{Name: r.String(), TokenHash: HashToken(r.String()), Roles: r})
 	}
 	return all

@@ -19,10 +19,11 @@ type rule struct {
 
 // Who may call what, by groups.
 const (
-	viewers   = Viewer | Operator | Approver
+	viewers   = Viewer | Operator | Approver | Owner
 	routers   = Cashier | Operator
 	explainer = Cashier | viewers
 	operators = Operator | Approver
+	owners    = operators | Owner
 )
 
 // Deadlines of RPCs that may wait for the ledger.
@@ -35,6 +36,7 @@ const (
 func rules() map[string]rule {
 	read := rule{roles: viewers, deadline: readDeadline}
 	write := rule{roles: operators, deadline: writeDeadline}
+	own := rule{roles: owners, deadline: writeDeadline}
 	return map[string]rule{
 		sluicev1.RoutingService_Route_FullMethodName:              {roles: routers, hot: true},
 		sluicev1.RoutingService_ListPaymentOptions_FullMethodName: {roles: routers, deadline: readDeadline},
@@ -57,8 +59,8 @@ func rules() map[string]rule {
 
 		sluicev1.CatalogService_GetCatalog_FullMethodName:           read,
 		sluicev1.CatalogService_ListCatalogRevisions_FullMethodName: read,
-		sluicev1.CatalogService_ApplyCatalog_FullMethodName:         write,
-		sluicev1.CatalogService_RollbackCatalog_FullMethodName:      write,
+		sluicev1.CatalogService_ApplyCatalog_FullMethodName:         own,
+		sluicev1.CatalogService_RollbackCatalog_FullMethodName:      own,
 
 		sluicev1.AuditService_ListAuditEntries_FullMethodName: read,
 

@@ -52,7 +52,7 @@ type Server struct {
 func New(cfg Config, metrics *Metrics) (*Server, error) {
 	cfg = cfg.withDefaults()
 	for what, missing := range map[string]bool{
-		"Router": cfg.Router == nil, "World": cfg.World == nil, "Orders": cfg.Orders == nil, "Journal": cfg.Journal == nil,
+		"Router": cfg.Router == nil, "World": cfg.World == nil, "Orders": cfg.Orders == nil, "Journal": cfg.Journal == nil, "Catalogs": cfg.Catalogs == nil,
 		"Counters": cfg.Counters == nil, "Clock": cfg.Clock == nil, "Logger": cfg.Logger == nil,
 	} {
 		if missing {

@@ -55,12 +55,15 @@ func errorRows() []errorRow {
 		{name: "routing.ErrSnapshotForeign", err: routing.ErrSnapshotForeign, code: codes.Internal, reason: internal, hide: true},
 		{name: "routing.ErrSnapshotFeatures", err: routing.ErrSnapshotFeatures, code: codes.Internal, reason: internal, hide: true},
 		{name: "routing.ErrSnapshotBase", err: routing.ErrSnapshotBase, code: codes.Internal, reason: internal, hide: true},
+		{name: "routing.ErrStranded", err: routing.ErrStranded, code: precondition, reason: sluicev1.ErrorReason_ERROR_REASON_ORDER_STRANDED},
 		{name: "routing.ErrCatalog", err: routing.ErrCatalog, code: invalidArg, reason: catalog, field: "catalog"},
 
 		{name: "monitor.ErrStaleEtag", err: monitor.ErrStaleEtag, code: codes.Aborted, reason: sluicev1.ErrorReason_ERROR_REASON_STALE_ETAG},
 		{name: "monitor.ErrRefused", err: monitor.ErrRefused, code: precondition, reason: sluicev1.ErrorReason_ERROR_REASON_GUARD_REFUSED},
 		{name: "monitor.ErrRequestReused", err: monitor.ErrRequestReused, code: codes.AlreadyExists, reason: sluicev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED, field: "request_id"},
 		{name: "monitor.ErrNoIncident", err: monitor.ErrNoIncident, code: codes.NotFound, reason: sluicev1.ErrorReason_ERROR_REASON_UNKNOWN_INCIDENT},
+		{name: "monitor.ErrNoRevision", err: monitor.ErrNoRevision, code: codes.NotFound, reason: sluicev1.ErrorReason_ERROR_REASON_UNKNOWN_REVISION},
+		{name: "monitor.ErrInForce", err: monitor.ErrInForce, code: precondition, reason: sluicev1.ErrorReason_ERROR_REASON_REVISION_IN_FORCE},
 		{name: "monitor.ErrConflict", err: monitor.ErrConflict, code: away, reason: ledger, retry: soon},
 		{name: "monitor.ErrUnknownOutcome", err: monitor.ErrUnknownOutcome, code: away, reason: sluicev1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN, retry: time.Second},
 		{name: "monitor.ErrNotLeader", err: monitor.ErrNotLeader, code: away, reason: ledger, retry: time.Second},
@@ -119,6 +122,9 @@ func asFault(err error) *fault {
 	}
 	if f, ok := errors.AsType[*monitor.RefusedError](err); ok {
 		return guardRefused(f)
+	}
+	if f, ok := errors.AsType[*routing.StrandedError](err); ok {
+		return ordersStranded(f)
 	}
 	for _, row := range errorRows() {
 		if errors.Is(err, row.err) {

@@ -29,23 +29,7 @@ func catalogsKept(t *testing.T, f Fixture) {
 	}
 	commit(t, f.Ledger, SampleChange(rev, 1)) // no catalogue
 	peer := f.Peer(t, "peer")
-	list, err := peer.Catalogs(t.Context())
-	if err != nil || len(list) != monitor.KeptCatalogs {
-		t.Fatalf("%d revisions, %v; want the newest %d", len(list), err, monitor.KeptCatalogs)
-	}
-	for i, got := range list {
-		number := uint64(last - i) //nolint:gosec // small
-		if got != want[number-1] {
-			t.Errorf("listed %+v, want %+v", got, want[number-1])
-		}
-		catalog, revision, err := peer.Catalog(t.Context(), number)
-		if err != nil || string(catalog) != fmt.Sprintf("catalogue %d", number) || revision != got {
-			t.Errorf("catalogue %d: %q, %+v, %v", number, catalog, revision, err)
-		}
-	}
-	if list[0].RollbackOf != 7 || list[0].Reason != fmt.Sprintf("reason %d", last) || list[len(list)-1].Number != monitor.KeptFrom(last) {
-		t.Errorf("newest %+v, oldest %+v", list[0], list[len(list)-1])
-	}
+	wantKept(t, peer, want)
 	none(t, peer, 0, 1, 2, 3, last+1)
 	if e := journal(t, f.Ledger)[last-1]; e.Catalog != last || e.RollbackOf != 7 {
 		t.Errorf("the journal tells of catalogue %d, rollback of %d", e.Catalog, e.RollbackOf)
@@ -57,6 +41,29 @@ func catalogsKept(t *testing.T, f Fixture) {
 	}
 	if _, err := peer.Catalogs(cancelled); err == nil {
 		t.Error("listed although cancelled")
+	}
+}
+
+// wantKept expects that the newest of the revisions are kept, each with its catalogue.
+func wantKept(t *testing.T, peer monitor.Ledger, want []monitor.CatalogRevision) {
+	t.Helper()
+	last := len(want)
+	list, err := peer.Catalogs(t.Context())
+	if err != nil || len(list) != monitor.KeptCatalogs {
+		t.Fatalf("%d revisions, %v; want the newest %d", len(list), err, monitor.KeptCatalogs)
+	}
+	for i, got := range list {
+		number := want[last-1-i].Number
+		if got != want[last-1-i] {
+			t.Errorf("listed %+v, want %+v", got, want[last-1-i])
+		}
+		catalog, revision, err := peer.Catalog(t.Context(), number)
+		if err != nil || string(catalog) != fmt.Sprintf("catalogue %d", number) || revision != got {
+			t.Errorf("catalogue %d: %q, %+v, %v", number, catalog, revision, err)
+		}
+	}
+	if oldest := list[len(list)-1].Number; oldest != monitor.KeptFrom(uint64(last)) {
+		t.Errorf("the oldest kept is %d", oldest)
 	}
 }
 

@@ -66,7 +66,7 @@ func (e *identityEntry) identity() (server.Identity, []error) {
 		id.Roles |= role
 	}
 	if len(e.Roles) == 0 {
-		problems = append(problems, errors.New(".roles: want at least one of viewer, cashier, gateway, operator, approver"))
+		problems = append(problems, errors.New(".roles: want at least one of viewer, cashier, gateway, operator, approver, owner"))
 	}
 	raw, err := hex.DecodeString(e.TokenSHA256)
 	if err != nil || copy(id.TokenHash[:], raw) != len(raw) || len(raw) != len(id.TokenHash) {

@@ -18,37 +18,6 @@ import (
 // journalPage is how many entries are read at once.
 const journalPage = 100
 
-// StrandedError says which scopes under an operator's order a catalogue no longer knows.
-type StrandedError struct{ Scopes []statemachine.Scope }
-
-// Error lists the scopes and what to do.
-func (e *StrandedError) Error() string {
-	return fmt.Sprintf("the catalogue does not know scopes that are under an operator's order: %v: release them first, or keep them in the catalogue", e.Scopes)
-}
-
-// apply puts a catalogue in force if it is another one.
-func (n *Node) apply(ctx context.Context, catalog *configv1.Catalog, view *monitor.View, now time.Time) error {
-	plan, err := routing.CompilePlan(catalog, nil)
-	if err != nil {
-		return fmt.Errorf("catalogue: %w", err)
-	}
-	states := make([]statemachine.State, len(view.States))
-	for i := range view.States {
-		states[i] = view.States[i].State
-	}
-	if stranded := plan.Stranded(states); len(stranded) > 0 {
-		return &StrandedError{Scopes: stranded}
-	}
-	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(catalog)
-	if err != nil {
-		return fmt.Errorf("catalogue: %w", err)
-	}
-	_, err = n.control.ApplyCatalog(ctx, monitor.CatalogRequest{
-		Catalog: data, Author: "serve/" + n.cfg.Replica, Reason: "catalogue given at start: " + catalog.GetVersion(),
-	}, now)
-	return err
-}
-
 // look puts the table of the newest view in force and tells what happened since the last.
 func (n *Node) look(ctx context.Context, now time.Time) error {
 	view := n.control.View()

@@ -155,7 +155,8 @@ func (n *Node) Published() int64 { return n.published.Load() }
 func (n *Node) Sight() *server.Sight { return n.sight.Load() }
 
 // Start reads the ledger, puts the catalogue in force if it is another one, restores the windows and compiles the first
-// table. A catalogue that cannot be compiled, or would strand a scope under an order, is an error, and nothing is changed.
+// table. A catalogue that cannot be compiled, or would strand a scope under an order, is an error, and nothing is changed. One that
+// was put in force through the API is not replaced: a restart with an old file takes nothing back.
 func (n *Node) Start(ctx context.Context, catalog *configv1.Catalog, now time.Time) error {
 	n.SetSecond(now.Unix())
 	n.mu.Lock()

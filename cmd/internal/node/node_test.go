@@ -181,7 +181,7 @@ func TestStartRefusesToStrandAnOrder(t *testing.T) {
 	smaller.Routes[0].Members = smaller.GetRoutes()[0].GetMembers()[:1]
 	b.boot()
 	err := b.node.Start(t.Context(), smaller, b.now)
-	stranded, ok := errors.AsType[*StrandedError](err)
+	stranded, ok := errors.AsType[*routing.StrandedError](err)
 	if !ok || len(stranded.Scopes) != 1 || stranded.Scopes[0] != scope {
 		t.Errorf("got %v, want the stranded scope %s by name", err, scope)
 	}
