@@ -67,8 +67,7 @@ func NewScorer() *Scorer {
 // Second is the newest second observed, 0 before the first.
 func (s *Scorer) Second() int64 { return s.now }
 
-// Restore begins from published scores; only a scorer that has observed nothing takes them. Rates count as learned slowly:
-// what was known of the last hours is learned anew.
+// Restore begins from published scores; only a scorer that has observed nothing takes them.
 func (s *Scorer) Restore(published Scores) {
 	if s.now != 0 {
 		return
@@ -79,9 +78,7 @@ func (s *Scorer) Restore(published Scores) {
 		if p.Item.Kind != statemachine.ScopeInstrument && p.Item.Kind != statemachine.ScopeChannel {
 			continue
 		}
-		rate := ladder{at: s.now}
-		rate.n[numLevels-1] = float64(p.Samples)
-		rate.good[numLevels-1] = float64(p.Samples) * p.SuccessRate.Fraction()
+		rate := restored(p, s.now)
 		if p.Item.Kind == statemachine.ScopeInstrument {
 			it := &scored{item: p.Item, rate: rate, frozen: p.Frozen}
 			it.times.restore(p.ResultTimeMillis, s.now)

@@ -34,6 +34,19 @@ type ladder struct {
 	at      int64 // second it is discounted to
 }
 
+// restored is a ladder that says about what was published. How many of its results were of the last hour is seen by how certain
+// the rate was.
+func restored(p *Score, at int64) ladder {
+	l, rate, samples := ladder{at: at}, p.SuccessRate.Fraction(), float64(p.Samples)
+	spread := max(1, float64(p.Deviation)) / float64(statemachine.FullShare) / sharpen
+	quick := min(samples, max(0, max(leastVar, rate*(1-rate))/(spread*spread)-levelSpread[0]/2))
+	for i := range l.n {
+		l.n[i] = max(quick, samples*levelLife[i]/levelLife[numLevels-1])
+		l.good[i] = rate * l.n[i]
+	}
+	return l
+}
+
 // age discounts up to a second.
 func (l *ladder) age(second int64) {
 	d := float64(second - l.at)
