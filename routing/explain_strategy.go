@@ -99,7 +99,7 @@ func rateText(st *standing) string {
 	}
 	text := st.rate.String() + " ± " + st.deviation.String()
 	if st.frozen {
-		text += ", frozen"
+		text += " (frozen)"
 	}
 	return text
 }
