@@ -5,10 +5,10 @@ import (
 	"github.com/sluice-pay/sluice/routing"
 )
 
-// Answer answers a request from a router as a replica does that knows no other: it checks it, asks the router, with what the
+// AnswerFrom answers a request from a router as a replica does that knows no other: it checks it, asks the router, with what the
 // memory knows of the payment's attempts (nil = nothing), and renders the decision or the refusal. It is what fakes of a replica
 // are made of, see package clienttest; applications use Client.Route. second is the present, Unix.
-func Answer(r *routing.Router, memory *routing.Memory, m *sluicev1.RouteRequest, second int64) (*sluicev1.RouteResponse, error) {
+func AnswerFrom(r *routing.Router, memory *routing.Memory, m *sluicev1.RouteRequest, second int64) (*sluicev1.RouteResponse, error) {
 	w := &scratch{}
 	if err := w.read(m); err != nil {
 		return nil, err

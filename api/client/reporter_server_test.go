@@ -49,6 +49,18 @@ func newBooked(tb testing.TB, n *network, name string, x *monitor.MemoryExchange
 func (b *booked) Second() int64    { return b.second.Load() }
 func (b *booked) Published() int64 { return b.published.Load() }
 
+func (*booked) ApplyCatalog(context.Context, monitor.CatalogRequest, time.Time) (monitor.Result, error) {
+	return monitor.Result{}, monitor.ErrNotLeader
+}
+
+func (*booked) Catalog(context.Context, uint64) ([]byte, monitor.CatalogRevision, error) {
+	return nil, monitor.CatalogRevision{}, monitor.ErrNotLeader
+}
+
+func (*booked) Catalogs(context.Context) ([]monitor.CatalogRevision, error) {
+	return nil, monitor.ErrNotLeader
+}
+
 // begin begins a life.
 func (b *booked) begin() {
 	b.tb.Helper()
@@ -61,7 +73,7 @@ func (b *booked) begin() {
 	b.publisher = monitor.NewPublisher(b.exchange, monitor.NewMemoryClaims(b.exchange, b.name, b.boot), b.counters)
 	var err error
 	b.server, err = server.New(server.Config{
-		Replica: b.name, Environment: env, Router: b.router, World: b.replica, Orders: b.replica, Journal: monitor.NewMemoryLedger(b.name),
+		Replica: b.name, Environment: env, Router: b.router, World: b.replica, Orders: b.replica, Catalogs: b, Journal: monitor.NewMemoryLedger(b.name),
 		Counters: b.counters, Clock: b, Logger: slog.New(slog.DiscardHandler), AllowAnonymous: true, Acknowledge: time.Millisecond,
 	}, nil)
 	if err != nil {
@@ -132,7 +144,7 @@ func TestInvariant07_ReporterAndRealServer(t *testing.T) {
 		Name: "gateway-1", File: filepath.Join(t.TempDir(), "reports"), MaxReports: 2000, MaxBatch: 40, Wait: true,
 		MinBackoff: time.Millisecond, MaxBackoff: 20 * time.Millisecond, SpillAfter: 300 * time.Millisecond,
 	}
-	const lives, each, kills = 3, 3000, 6
+	const lives, each = 3, 3000
 	applied, resent := uint64(0), uint64(0)
 	for life := range lives {
 		r, err := c.Reporter(rc)
@@ -140,37 +152,8 @@ func TestInvariant07_ReporterAndRealServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		ended := make(chan error, 1)
-		go func() {
-			m := testReport("")
-			m.Channel = "a"
-			for i := range each {
-				m.AttemptId, m.PaymentId = fmt.Sprintf("attempt-%d-%d", life, i), fmt.Sprintf("payment-%d-%d", life, i)
-				if err := r.Report(t.Context(), m); err != nil {
-					ended <- err
-					return
-				}
-			}
-			ended <- r.Flush(within(t, time.Minute))
-		}()
-		pace := time.NewTicker(3 * time.Millisecond)
-		for done, round := false, 0; !done; round++ {
-			select {
-			case err := <-ended:
-				if done = true; err != nil {
-					t.Fatal(err, r.Stats())
-				}
-			case <-pace.C:
-				switch {
-				case round < 10*kills && round%10 == 5:
-					b.die()
-				case round < 10*kills && round%10 == 9:
-					b.begin()
-				case b.alive:
-					b.tick()
-				}
-			}
-		}
-		pace.Stop()
+		go func() { ended <- reportAll(t, r, life, each) }()
+		b.live(ended)
 		if err := r.Close(within(t, time.Second)); err != nil {
 			t.Error(err)
 		}
@@ -189,4 +172,43 @@ func TestInvariant07_ReporterAndRealServer(t *testing.T) {
 		t.Errorf("too mild: %d lives of the server, %d reports sent again", b.boot, resent)
 	}
 	t.Logf("%d lives of the server, %d reports sent again", b.boot, resent)
+}
+
+// reportAll reports the attempts of one life of a gateway and waits until they are published.
+func reportAll(t *testing.T, r *Reporter, life, n int) error {
+	t.Helper()
+	m := testReport("")
+	m.Channel = "a"
+	for i := range n {
+		m.AttemptId, m.PaymentId = fmt.Sprintf("attempt-%d-%d", life, i), fmt.Sprintf("payment-%d-%d", life, i)
+		if err := r.Report(t.Context(), m); err != nil {
+			return err
+		}
+	}
+	return r.Flush(within(t, time.Minute))
+}
+
+// live lets seconds pass, and kills the server six times, until the gateway has ended.
+func (b *booked) live(ended <-chan error) {
+	b.tb.Helper()
+	pace := time.NewTicker(3 * time.Millisecond)
+	defer pace.Stop()
+	for round := 0; ; round++ {
+		select {
+		case err := <-ended:
+			if err != nil {
+				b.tb.Fatal(err)
+			}
+			return
+		case <-pace.C:
+		}
+		switch {
+		case round < 60 && round%10 == 5:
+			b.die()
+		case round < 60 && round%10 == 9:
+			b.begin()
+		case b.alive:
+			b.tick()
+		}
+	}
 }
