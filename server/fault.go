@@ -26,6 +26,7 @@ type fault struct {
 	metadata   map[string]string // facts for programs
 	retry      time.Duration     // when asking again may help; 0 = not said
 	details    []protoadapt.MessageV1
+	rendered   *status.Status // the whole, of one that is told often
 }
 
 // violation is one wrong field, or one condition that is not met.
@@ -36,6 +37,9 @@ func (f *fault) Error() string { return f.message }
 
 // GRPCStatus renders the fault. Whatever is shaped like a card number is redacted.
 func (f *fault) GRPCStatus() *status.Status {
+	if f.rendered != nil {
+		return f.rendered
+	}
 	st := status.New(f.code, Redact(f.message))
 	var details []protoadapt.MessageV1
 	if f.reason != sluicev1.ErrorReason_ERROR_REASON_UNSPECIFIED {

@@ -39,6 +39,13 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	if err != nil {
 		return nil, s.toStatus(ctx, m.name, err)
 	}
+	if m.hot {
+		held, err := s.fair.enter(req, under)
+		if err != nil {
+			return nil, s.toStatus(ctx, m.name, err)
+		}
+		defer held.leave()
+	}
 	if m.deadline > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, m.deadline)
@@ -62,6 +69,11 @@ func (s *Server) admit(ctx context.Context, m *method, req any, now time.Time) (
 	}
 	if !id.may(m.roles) {
 		return ctx, denied(id.Name + " needs one of the roles " + m.roles.String() + " for " + m.name)
+	}
+	if route, ok := req.(*sluicev1.RouteRequest); ok {
+		if err := s.fair.rate(route, id.limits, now); err != nil {
+			return ctx, err
+		}
 	}
 	if wait := id.limits.rate.take(now); wait > 0 {
 		s.refused.rate.Inc()

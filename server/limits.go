@@ -66,6 +66,11 @@ func (b *bucket) take(now time.Time) time.Duration {
 	}
 }
 
+// low reports whether more than half of the burst is used up.
+func (b *bucket) low(now time.Time) bool {
+	return b.interval > 0 && 2*(b.due.Load()-now.UnixNano()) > b.tolerance
+}
+
 // spend takes a token that may not be due yet, and tells how long to wait before the next.
 func (b *bucket) spend(now time.Time) time.Duration {
 	if b.interval == 0 {
@@ -84,6 +89,7 @@ func (b *bucket) spend(now time.Time) time.Duration {
 // limits are what one caller may take, and what it has taken.
 type limits struct {
 	rate       *bucket
+	pace       *pace // shares the rate between merchants
 	maxStreams int64
 	streams    atomic.Int64
 }
@@ -99,7 +105,7 @@ func limitsOf(c *Config, id *Identity) *limits {
 	if id.MaxStreams > 0 {
 		streams = id.MaxStreams
 	}
-	return &limits{rate: newBucket(perSecond, burst), maxStreams: int64(streams)}
+	return &limits{rate: newBucket(perSecond, burst), pace: newPace(perSecond), maxStreams: int64(streams)}
 }
 
 // open takes a stream, or reports that all are taken. What was opened has to be closed.

@@ -32,6 +32,10 @@ func (r *routingService) ReportResults(ctx context.Context, m *sluicev1.ReportRe
 		}
 		return nil, err
 	}
+	if err := r.s.fair.count(ctx); err != nil {
+		return nil, err
+	}
+	defer r.s.fair.counted()
 	b, _ := r.batches.Get().(*Batch)
 	defer r.batches.Put(b)
 	reply := &sluicev1.ReportResultsResponse{}

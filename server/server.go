@@ -45,6 +45,7 @@ type Server struct {
 	snapshots snapshotSignal
 	published Publisher // nil = not known
 	refused   limitCounters
+	fair      *fairness
 	public    *limits // of all callers of public streams together
 }
 
@@ -76,6 +77,10 @@ func New(cfg Config, metrics *Metrics) (*Server, error) {
 	s.hub, s.public = newHub(metrics), limitsOf(&cfg, &Identity{})
 	s.published, _ = cfg.Clock.(Publisher)
 	if s.refused, err = newLimitCounters(metrics.registry); err != nil {
+		return nil, fmt.Errorf("%w: these metrics belong to another server: %w", ErrConfig, err)
+	}
+	s.fair = newFairness(cfg.MaxInFlight)
+	if err := s.fair.register(metrics.registry); err != nil {
 		return nil, fmt.Errorf("%w: these metrics belong to another server: %w", ErrConfig, err)
 	}
 	if err := metrics.registry.Register(newMemoryCollector(cfg.Memory)); err != nil {

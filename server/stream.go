@@ -149,6 +149,9 @@ func (f *resultFeed) take(m *sluicev1.StreamResultsRequest) error {
 		return err
 	}
 	if known == nil {
+		if err := f.r.s.fair.count(f.stream.Context()); err != nil {
+			return err
+		}
 		known = f.count(m)
 		f.remember(known, f.r.s.cfg.Clock.Second())
 		if wait := f.limits.rate.spend(f.r.s.cfg.Now()); wait > 0 {
@@ -184,6 +187,7 @@ func (f *resultFeed) check(m *sluicev1.StreamResultsRequest) (*sluicev1.StreamRe
 
 // count counts the reports and decisions of a new batch. What is refused is told, the rest counts.
 func (f *resultFeed) count(m *sluicev1.StreamResultsRequest) *sluicev1.StreamResultsResponse {
+	defer f.r.s.fair.counted()
 	ack := &sluicev1.StreamResultsResponse{Sequence: m.GetSequence()}
 	refuse := func(i int, err error) { ack.Rejections = append(ack.Rejections, rejection(i, err)) }
 	s := f.r.s
