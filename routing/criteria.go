@@ -249,7 +249,7 @@ func worth(rate statemachine.Share, margin, cost uint64) int64 {
 }
 
 // signed keeps a number below 2⁶³, as fee.of does.
-func signed(v uint64) int64 { return int64(min(v, 1<<63-1)) } //nolint:gosec // clipped
+func signed(v uint64) int64 { return int64(min(v, 1<<63-1)) }
 
 // descending turns a value into a word: the greatest goes first.
 func descending(v int64) uint64 { return ^(uint64(v) ^ 1<<63) } //nolint:gosec // the bits are wanted

@@ -124,7 +124,7 @@ func TestSplitOfAStrategy(t *testing.T) {
 }
 
 // binomial holds a count to five standard deviations of its expectation.
-func binomial(tb testing.TB, what string, got float64, n, p float64) {
+func binomial(tb testing.TB, what string, got, n, p float64) {
 	tb.Helper()
 	if off := math.Abs(got - n*p); off > 5*math.Sqrt(n*p*(1-p)) {
 		tb.Errorf("%s: %v of %v, want %v", what, got, n, n*p)

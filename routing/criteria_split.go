@@ -44,7 +44,7 @@ func (t *logTable) minusLog2(hash uint64) uint64 {
 	m := hash << zeros << 1 // what follows the leading one
 	at := m >> 56
 	step, _ := bits.Mul64(t[at+1]-t[at], m<<8)
-	return uint64(zeros+1)<<logFraction - t[at] - step
+	return word(int64(zeros+1))<<logFraction - t[at] - step
 }
 
 // wait is the word of a candidate with a part; without one it goes last.

@@ -127,12 +127,14 @@ func TestCriteria(t *testing.T) {
 		want     string // channel by criterion that decided
 	}{
 		"feedback, least first": {
-			plain, []*configv1.Criterion{feedback(0), last},
+			plain,
+			[]*configv1.Criterion{feedback(0), last},
 			channelScores(1, 1, 1, standings("c", func(s *Score) { s.Feedback = 4000 }), standings("b", func(s *Score) { s.Feedback = 4001 })),
 			nil, "a:1 b:1 c:1",
 		},
 		"feedback in bands": {
-			plain, []*configv1.Criterion{feedback(5000), last},
+			plain,
+			[]*configv1.Criterion{feedback(5000), last},
 			channelScores(1, 1, 1, standings("c", func(s *Score) { s.Feedback = 4000 }), standings("b", func(s *Score) { s.Feedback = 4999 })),
 			nil, "a:1 c:1 b:2",
 		},
@@ -148,39 +150,52 @@ func TestCriteria(t *testing.T) {
 		},
 		"success rate of nobody known": {plain, []*configv1.Criterion{successRate(0), last}, nil, nil, "c:2 b:2 a:2"},
 		"success rate, prior": {
-			plain, []*configv1.Criterion{successRate(0), last},
-			[]Score{rated(statemachine.ChannelScope("a"), 900_001), rated(statemachine.ChannelScope("c"), 899_999)}, nil, "a:1 b:1 c:1",
+			plain,
+			[]*configv1.Criterion{successRate(0), last},
+			[]Score{rated(statemachine.ChannelScope("a"), 900_001), rated(statemachine.ChannelScope("c"), 899_999)},
+			nil, "a:1 b:1 c:1",
 		},
 		"fee for the amount": {
-			[]facts{fees(0, 60, ""), fees(50, 0, ""), fees(20, 29, "CNY")}, []*configv1.Criterion{lowFee(0), last}, nil,
+			[]facts{fees(0, 60, ""), fees(50, 0, ""), fees(20, 29, "CNY")},
+			[]*configv1.Criterion{lowFee(0), last},
+			nil,
 			func(r *Request) { r.Amount = 10_000 }, "c:1 b:1 a:1",
 		},
 		"fee for a small amount": {
-			[]facts{fees(0, 60, ""), fees(50, 0, ""), fees(20, 30, "CNY")}, []*configv1.Criterion{lowFee(0)}, nil,
+			[]facts{fees(0, 60, ""), fees(50, 0, ""), fees(20, 30, "CNY")},
+			[]*configv1.Criterion{lowFee(0)},
+			nil,
 			func(r *Request) { r.Amount = 100 }, "a:1 c:1 b:1",
 		},
 		"fee below a minor unit": {
-			[]facts{fees(0, 31, ""), fees(0, 30, ""), fees(0, 29, "")}, []*configv1.Criterion{lowFee(0)}, nil,
+			[]facts{fees(0, 31, ""), fees(0, 30, ""), fees(0, 29, "")},
+			[]*configv1.Criterion{lowFee(0)},
+			nil,
 			func(r *Request) { r.Amount = 1 }, "c:1 b:1 a:1",
 		},
 		"fee in steps": {
 			[]facts{and(plain[0], fees(0, 30, "")), and(plain[1], fees(0, 39, "")), and(plain[2], fees(0, 40, ""))},
-			[]*configv1.Criterion{lowFee(10), last}, nil, nil, "b:2 a:2 c:1",
+			[]*configv1.Criterion{lowFee(10), last},
+			nil, nil, "b:2 a:2 c:1",
 		},
 		"fee in another currency": {
 			[]facts{fees(1, 0, "USD"), fees(0, 99, "USD"), fees(5000, 99, "CNY")}, []*configv1.Criterion{lowFee(0)}, nil, nil, "b:1 c:1 a:1",
 		},
 		"fee of a great amount": {
-			[]facts{fees(0, 60, ""), fees(0, 61, ""), fees(50, 1, "")}, []*configv1.Criterion{lowFee(0)}, nil,
+			[]facts{fees(0, 60, ""), fees(0, 61, ""), fees(50, 1, "")},
+			[]*configv1.Criterion{lowFee(0)},
+			nil,
 			func(r *Request) { r.Amount = 1 << 62 }, "c:1",
 		},
 		"result time, published and declared": {
-			[]facts{takes(3*time.Second, 0), takes(time.Second, 0), noFacts}, []*configv1.Criterion{resultTime(0)},
+			[]facts{takes(3*time.Second, 0), takes(time.Second, 0), noFacts},
+			[]*configv1.Criterion{resultTime(0)},
 			channelScores(1, 1, 1, standings("b", func(s *Score) { s.ResultTimeMillis = 3001 })), nil, "a:1 b:1 c:1",
 		},
 		"result time in bounds": {
 			[]facts{and(plain[0], takes(2*time.Second, 0)), and(plain[1], takes(1999*time.Millisecond, 0)), and(plain[2], takes(time.Second, 0))},
-			[]*configv1.Criterion{resultTime(0, 2*time.Second, time.Minute), last}, nil, nil, "c:2 b:2 a:1",
+			[]*configv1.Criterion{resultTime(0, 2*time.Second, time.Minute), last},
+			nil, nil, "c:2 b:2 a:1",
 		},
 		"settlement time": {
 			[]facts{noFacts, takes(0, 48*time.Hour), takes(0, 24*time.Hour)}, []*configv1.Criterion{settlementTime()}, nil, nil, "c:1 b:1 a:1",
@@ -190,15 +205,18 @@ func TestCriteria(t *testing.T) {
 		"choice of others":    {plain, []*configv1.Criterion{prefers(choices()...), last}, nil, func(r *Request) { r.Merchant = "m-9" }, "a:1 c:1 b:2"},
 		"nobody has a choice": {plain, []*configv1.Criterion{prefers(choices()[0]), last}, nil, func(r *Request) { r.Merchant = "m-9" }, "c:2 b:2 a:2"},
 		"headroom": {
-			plain, []*configv1.Criterion{headroom(250_000), last},
+			plain,
+			[]*configv1.Criterion{headroom(250_000), last},
 			channelScores(1, 1, 1, standings("c", func(s *Score) { s.Headroom = 100_000 })), nil, "b:2 a:2 c:1",
 		},
 		"commitment": {
-			plain, []*configv1.Criterion{commitment(), last},
+			plain,
+			[]*configv1.Criterion{commitment(), last},
 			channelScores(1, 1, 1, standings("a", func(s *Score) { s.Commitment = 300_000 })), nil, "a:1 c:1 b:2",
 		},
 		"quota": {
-			plain, []*configv1.Criterion{quotaLeft(500_000, 100_000), last},
+			plain,
+			[]*configv1.Criterion{quotaLeft(500_000, 100_000), last},
 			channelScores(1, 1, 1, standings("c", func(s *Score) { s.QuotaLeft = 99_999 }), standings("b", func(s *Score) { s.QuotaLeft = 100_000 })),
 			nil, "a:1 b:1 c:1",
 		},
@@ -206,11 +224,13 @@ func TestCriteria(t *testing.T) {
 		"attribute, highest": {[]facts{carbon(7), carbon(-3), noFacts}, []*configv1.Criterion{byCarbon(highest, 0)}, nil, nil, "a:1 b:1 c:1"},
 		"attribute in steps": {
 			[]facts{and(plain[0], carbon(10)), and(plain[1], carbon(19)), and(plain[2], carbon(20))},
-			[]*configv1.Criterion{byCarbon(lowest, 10), last}, nil, nil, "b:2 a:2 c:1",
+			[]*configv1.Criterion{byCarbon(lowest, 10), last},
+			nil, nil, "b:2 a:2 c:1",
 		},
 		"attribute in bounds": {
 			[]facts{and(plain[0], carbon(10)), and(plain[1], carbon(9)), and(plain[2], carbon(99))},
-			[]*configv1.Criterion{byCarbon(highest, 0, 10), last}, nil, nil, "c:2 a:2 b:1",
+			[]*configv1.Criterion{byCarbon(highest, 0, 10), last},
+			nil, nil, "c:2 a:2 b:1",
 		},
 		"tag": {
 			[]facts{tier("silver"), tier("gold"), tier("lead")}, []*configv1.Criterion{attribute(func(c *configv1.AttributeCriterion) {
@@ -218,35 +238,43 @@ func TestCriteria(t *testing.T) {
 			})}, nil, nil, "b:1 a:1 c:1",
 		},
 		"expected value": { // 12000: a 0.97·240−36, b 0.95·240−24, c 0.99·240−48
-			[]facts{fees(0, 30, ""), fees(0, 20, ""), fees(0, 40, "")}, []*configv1.Criterion{expectedValue(200, 0)},
+			[]facts{fees(0, 30, ""), fees(0, 20, ""), fees(0, 40, "")},
+			[]*configv1.Criterion{expectedValue(200, 0)},
 			channelScores(970_000, 950_000, 990_000), nil, "b:1 a:1 c:1",
 		},
 		"expected value, wide margin": { // a 0.97·1200−36 = 1128, b 1116, c 1140
-			[]facts{fees(0, 30, ""), fees(0, 20, ""), fees(0, 40, "")}, []*configv1.Criterion{expectedValue(1000, 0)},
+			[]facts{fees(0, 30, ""), fees(0, 20, ""), fees(0, 40, "")},
+			[]*configv1.Criterion{expectedValue(1000, 0)},
 			channelScores(970_000, 950_000, 990_000), nil, "c:1 a:1 b:1",
 		},
 		"expected value below zero and in steps": { // of the amount: a −0.30 %, b −0.20 %, c −0.21 %
 			[]facts{and(plain[0], fees(0, 130, "")), and(plain[1], fees(0, 120, "")), and(plain[2], fees(0, 121, ""))},
-			[]*configv1.Criterion{expectedValue(100, 10), last}, channelScores(1_000_000, 1_000_000, 1_000_000), nil, "b:1 c:1 a:2",
+			[]*configv1.Criterion{expectedValue(100, 10), last},
+			channelScores(1_000_000, 1_000_000, 1_000_000), nil, "b:1 c:1 a:2",
 		},
 		"only for some amounts": {
-			plain, []*configv1.Criterion{onlyWhen(successRate(0), &configv1.Condition{Currency: "CNY", MinAmount: 12_001}), last},
+			plain,
+			[]*configv1.Criterion{onlyWhen(successRate(0), &configv1.Condition{Currency: "CNY", MinAmount: 12_001}), last},
 			channelScores(980_000, 960_000, 940_000), nil, "c:2 b:2 a:2",
 		},
 		"for these amounts": {
-			plain, []*configv1.Criterion{onlyWhen(successRate(0), &configv1.Condition{Currency: "CNY", MinAmount: 12_000, MaxAmount: 12_000}), last},
+			plain,
+			[]*configv1.Criterion{onlyWhen(successRate(0), &configv1.Condition{Currency: "CNY", MinAmount: 12_000, MaxAmount: 12_000}), last},
 			channelScores(980_000, 960_000, 940_000), nil, "a:1 b:1 c:1",
 		},
 		"only for a merchant": {
 			plain, []*configv1.Criterion{onlyWhen(prefers(choices()[1]), &configv1.Condition{Merchants: []string{"m-9"}}), last}, nil, nil, "c:2 b:2 a:2",
 		},
 		"only for a tier": {
-			plain, []*configv1.Criterion{onlyWhen(lowFee(0), &configv1.Condition{UserTiers: []string{"GOLD"}}), last}, nil,
+			plain,
+			[]*configv1.Criterion{onlyWhen(lowFee(0), &configv1.Condition{UserTiers: []string{"GOLD"}}), last},
+			nil,
 			func(r *Request) { r.UserTier = "SILVER" }, "c:2 b:2 a:2",
 		},
 		"one after the other": {
 			[]facts{and(plain[0], fees(0, 30, "")), and(plain[1], fees(0, 30, "")), and(plain[2], fees(0, 20, ""))},
-			[]*configv1.Criterion{feedback(0), successRate(10_000), lowFee(0), last}, channelScores(985_000, 986_000, 979_000), nil, "b:4 a:4 c:2",
+			[]*configv1.Criterion{feedback(0), successRate(10_000), lowFee(0), last},
+			channelScores(985_000, 986_000, 979_000), nil, "b:4 a:4 c:2",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

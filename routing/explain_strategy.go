@@ -42,12 +42,49 @@ func (x *ExplainedCandidate) standing(rk *Ranking) {
 func (rk *Ranking) valueText(by *criterion, c *ranked, st *standing) string {
 	p := rk.table.plan
 	switch by.kind {
+	case bySettlementTime:
+		if s := p.merits[c.channel].settlement; s != noSettlement {
+			return (time.Duration(s) * time.Second).String()
+		}
+		return "not declared"
+	case byWeight:
+		return strconv.FormatUint(uint64(p.channels[c.channel].weight), 10)
+	case byPriority:
+		return strconv.Itoa(int(c.priority))
+	case byAttribute:
+		return p.attributeText(by, c.channel)
+	case byFee, byExpectedValue, byPreference, bySplit:
+		return rk.paymentText(by, c, st)
+	case byFeedback, bySuccessRate, byResultTime, byHeadroom, byCommitment, byQuota, numCriterionKinds:
+	}
+	return st.text(by.kind)
+}
+
+// text says what a criterion sees of a score.
+func (s *standing) text(kind criterionKind) string {
+	switch kind {
 	case byFeedback:
-		return fmt.Sprintf("%g of 10", float64(st.feedback)/1000)
+		return fmt.Sprintf("%g of 10", float64(s.feedback)/1000)
 	case bySuccessRate:
-		return rateText(st)
+		return rateText(s)
+	case byResultTime:
+		return (time.Duration(s.result) * time.Millisecond).String()
+	case byHeadroom:
+		return s.headroom.String() + " left"
+	case byQuota:
+		return s.quota.String() + " left"
+	case byCommitment:
+		return s.commitment.String() + " behind"
+	case byFee, byPreference, bySplit, byExpectedValue, bySettlementTime, byWeight, byAttribute, byPriority, numCriterionKinds:
+	}
+	return ""
+}
+
+// paymentText says what a criterion that depends on the payment sees.
+func (rk *Ranking) paymentText(by *criterion, c *ranked, st *standing) string {
+	switch by.kind {
 	case byFee:
-		cost := p.merits[c.channel].fee.of(amountOf(rk.request), rk.money, rk.request.Currency != "")
+		cost := rk.table.plan.merits[c.channel].fee.of(amountOf(rk.request), rk.money, rk.request.Currency != "")
 		if cost == unknownCost {
 			return "in another currency"
 		}
@@ -58,23 +95,6 @@ func (rk *Ranking) valueText(by *criterion, c *ranked, st *standing) string {
 			return "fee in another currency"
 		}
 		return minorText(value) + " at " + rateText(st)
-	case byResultTime:
-		return (time.Duration(st.result) * time.Millisecond).String()
-	case bySettlementTime:
-		if s := p.merits[c.channel].settlement; s != noSettlement {
-			return (time.Duration(s) * time.Second).String()
-		}
-		return "not declared"
-	case byWeight:
-		return strconv.FormatUint(uint64(p.channels[c.channel].weight), 10)
-	case byPriority:
-		return strconv.Itoa(int(c.priority))
-	case byHeadroom:
-		return st.headroom.String() + " left"
-	case byQuota:
-		return st.quota.String() + " left"
-	case byCommitment:
-		return st.commitment.String() + " behind"
 	case byPreference:
 		list := by.choice.list(rk.request.Merchant)
 		if at := indexOf(list, c.channel); at < len(list) {
@@ -86,9 +106,8 @@ func (rk *Ranking) valueText(by *criterion, c *ranked, st *standing) string {
 			return fmt.Sprintf("part %d", n)
 		}
 		return "no part"
-	case byAttribute:
-		return p.attributeText(by, c.channel)
-	case numCriterionKinds:
+	case byFeedback, bySuccessRate, byResultTime, bySettlementTime, byWeight, byHeadroom, byCommitment, byQuota, byAttribute,
+		byPriority, numCriterionKinds:
 	}
 	return ""
 }

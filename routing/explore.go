@@ -114,7 +114,7 @@ func (rk *Ranking) drawn(c *criterion, fit []uint8, hash uint64) uint8 {
 		z := normal(next(hash ^ rk.table.plan.merits[rk.list[i].channel].hash))
 		value := int64(rateOf(merit)) + z*int64(deviationOf(merit))/normalScale
 		if c.kind == byExpectedValue {
-			rate := statemachine.Share(min(max(0, value), int64(statemachine.FullShare))) //nolint:gosec // clipped
+			rate := statemachine.Share(min(max(0, value), int64(statemachine.FullShare)))
 			v, ok := rk.valueOf(c, int(rk.list[i].entry), rate)
 			if !ok {
 				continue
@@ -136,5 +136,5 @@ const normalScale = 20_902
 func normal(hash uint64) int64 {
 	const low = 0x00ff00ff00ff00ff
 	pairs := hash&low + hash>>8&low
-	return int64(pairs*0x0001000100010001>>48)*100 - 102_000 //nolint:gosec // at most 2040
+	return int64(pairs*0x0001000100010001>>48)*100 - 102_000
 }

@@ -3,6 +3,7 @@ package routing
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -96,7 +97,7 @@ func TestExplorationOfExpectedValue(t *testing.T) {
 	const n = 20_000
 	for margin, want := range map[uint32]float64{10_000: 0.5 * 0.3085, 60: 0} { // half a standard deviation of the difference
 		c := explores(three(fees(0, 50, ""), fees(0, 50, ""), fees(0, 99, ""), expectedValue(margin, 0)), 500_000, byDraw, 0)
-		table := scoredTable(t, c, channelScores(800_000, 800_000-14_142, 1, func(id string, s *Score) { s.Deviation = 20_000 })...)
+		table := scoredTable(t, c, channelScores(800_000, 800_000-14_142, 1, func(_ string, s *Score) { s.Deviation = 20_000 })...)
 		_, explored := tally(t, table, n, func(r *Request) { r.Amount = 1_000_000 })
 		if want > 0 {
 			binomial(t, "explored", explored["b"], n, want)
@@ -181,39 +182,31 @@ func TestExplorationLeavesTheRestInOrder(t *testing.T) {
 		if again := decide(mustPlan(t, c).Table(Revision{1, 1}, nil, sc), r, noon, &e); err != nil || again != nil {
 			return // every channel was tried or is excluded
 		}
-		at, was := -1, -1
-		for i := range e.Candidates {
-			if e.Candidates[i].Why == WhyExploration {
-				at = i
-			}
-		}
+		name := func(c Candidate) string { return c.Channel + "/" + c.Account }
+		was, is := placesOf(d.Candidates, name), placesOf(e.Candidates, name)
+		at := slices.IndexFunc(e.Candidates, func(c Candidate) bool { return c.Why == WhyExploration })
 		if at < 0 {
-			if names(&d) != names(&e) {
-				rt.Errorf("%s, without exploration %s", names(&e), names(&d))
+			if !slices.Equal(was, is) {
+				rt.Errorf("%s, without exploration %s", is, was)
 			}
 			return
 		}
-		for i := range d.Candidates {
-			if d.Candidates[i].channel == e.Candidates[at].channel && d.Candidates[i].account == e.Candidates[at].account {
-				was = i
-			}
+		from := slices.Index(was, is[at])
+		if from <= at || len(r.Attempts) > 0 {
+			rt.Fatalf("explored from place %d to %d after %d attempts", from+1, at+1, len(r.Attempts))
 		}
-		if was <= at || len(r.Attempts) > 0 {
-			rt.Fatalf("explored from place %d to %d after %d attempts", was+1, at+1, len(r.Attempts))
-		}
-		rest := append([]Candidate{}, d.Candidates[:was]...)
-		rest = append(rest, d.Candidates[was+1:]...)
-		for i := range e.Candidates {
-			if i == at {
-				continue
-			}
-			want := rest[0]
-			rest = rest[1:]
-			if got := e.Candidates[i]; got.channel != want.channel || got.account != want.account {
-				rt.Fatalf("place %d is %s, want %s", i+1, got.Channel, want.Channel)
-			}
+		if !slices.Equal(slices.Delete(was, from, from+1), slices.Delete(is, at, at+1)) {
+			rt.Errorf("%s, without exploration %s", is, was)
 		}
 	})
+}
+
+func placesOf(list []Candidate, name func(Candidate) string) []string {
+	var out []string
+	for _, c := range list {
+		out = append(out, name(c))
+	}
+	return out
 }
 
 // TestNormalDraws are normal enough: mean 0, deviation 1, and tails of their size.

@@ -117,7 +117,7 @@ func scoresMessage(sc *Scores) *configv1.Scores {
 			ResultTimeMs: s.ResultTimeMillis, Samples: s.Samples, DeviationPpm: uint32(s.Deviation),
 		}
 		if s.QuotaLeft != statemachine.FullShare {
-			out.Scores[i].QuotaLeftPpm = proto.Uint32(uint32(s.QuotaLeft))
+			out.Scores[i].QuotaLeftPpm = new(uint32(s.QuotaLeft))
 		}
 	}
 	return out
