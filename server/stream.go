@@ -185,7 +185,7 @@ func (f *resultFeed) check(m *sluicev1.StreamResultsRequest) (*sluicev1.StreamRe
 	return nil, nil //nolint:nilnil // a new batch
 }
 
-// count counts the reports and decisions of a new batch. What is refused is told, the rest counts.
+// count counts the reports and decisions of a new batch, once it may be counted. What is refused is told, the rest counts.
 func (f *resultFeed) count(m *sluicev1.StreamResultsRequest) *sluicev1.StreamResultsResponse {
 	defer f.r.s.fair.counted()
 	ack := &sluicev1.StreamResultsResponse{Sequence: m.GetSequence()}
