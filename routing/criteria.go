@@ -241,11 +241,19 @@ func unit(amount uint64, step uint32) uint64 {
 	return max(1, lo)
 }
 
-// worth is rate × margin − cost, where rate is in ppm: what an attempt is expected to earn.
-func worth(rate statemachine.Share, margin, cost uint64) int64 {
-	hi, lo := bits.Mul64(margin, uint64(rate))
-	earned, _ := bits.Div64(hi, lo, uint64(statemachine.FullShare)) // hi is below the divisor: rate is at most that
-	return signed(earned) - signed(cost)
+// worth is rate × margin − cost, where rate is in ppm: what an attempt is expected to earn. A drawn rate may be below 0 or
+// above 1: clipping it would make equals of what is not.
+func worth(rate int64, margin, cost uint64) int64 {
+	hi, lo := bits.Mul64(margin, word(max(rate, -rate)))
+	earned := int64(1<<62 - 1)
+	if hi < uint64(statemachine.FullShare) {
+		q, _ := bits.Div64(hi, lo, uint64(statemachine.FullShare))
+		earned = min(earned, signed(q))
+	}
+	if rate < 0 {
+		earned = -earned
+	}
+	return earned - min(signed(cost), 1<<62)
 }
 
 // signed keeps a number below 2⁶³, as fee.of does.

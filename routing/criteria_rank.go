@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"math/bits"
 	"slices"
-
-	"github.com/sluice-pay/sluice/statemachine"
 )
 
 // fewCandidates are sorted by insertion, more of them in O(n log n).
@@ -169,7 +167,7 @@ func (rk *Ranking) dynamicWord(s *strategy, kw *keyWord, at int, route int32) {
 		}
 	case byExpectedValue:
 		for i := range word {
-			word[i] = rk.expected(c, i, rateOf(by.merits[i]))
+			word[i] = rk.expected(c, i, int64(rateOf(by.merits[i])))
 		}
 	case byPreference:
 		list := c.choice.list(r.Merchant)
@@ -188,7 +186,7 @@ func (rk *Ranking) dynamicWord(s *strategy, kw *keyWord, at int, route int32) {
 }
 
 // expected is the word of an entry's expected value at a success rate.
-func (rk *Ranking) expected(c *criterion, i int, rate statemachine.Share) uint64 {
+func (rk *Ranking) expected(c *criterion, i int, rate int64) uint64 {
 	value, ok := rk.valueOf(c, i, rate)
 	if !ok {
 		return unknownCost
@@ -200,7 +198,7 @@ func (rk *Ranking) expected(c *criterion, i int, rate statemachine.Share) uint64
 }
 
 // valueOf is the expected value of an entry in ten thousandths of a minor unit; false if its fee cannot be compared.
-func (rk *Ranking) valueOf(c *criterion, i int, rate statemachine.Share) (int64, bool) {
+func (rk *Ranking) valueOf(c *criterion, i int, rate int64) (int64, bool) {
 	r := rk.request
 	cost := rk.table.plan.merits[rk.sorting.entries[i].channel].fee.of(amountOf(r), rk.money, r.Currency != "")
 	if cost == unknownCost {

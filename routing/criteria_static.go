@@ -38,7 +38,7 @@ func (c *criterion) neutral(p *Plan, s *strategy, channel int32, priority uint32
 	case byFee:
 		return fees.of(neutralAmount, anyCurrency, false)
 	case byExpectedValue:
-		return descending(worth(s.prior, c.margin.of(neutralAmount, anyCurrency, false), fees.of(neutralAmount, anyCurrency, false)))
+		return descending(worth(int64(s.prior), c.margin.of(neutralAmount, anyCurrency, false), fees.of(neutralAmount, anyCurrency, false)))
 	case byPreference:
 		if c.choice.others < 0 {
 			return 0

@@ -90,7 +90,7 @@ func (rk *Ranking) paymentText(by *criterion, c *ranked, st *standing) string {
 		}
 		return minorText(signed(cost))
 	case byExpectedValue:
-		value, ok := rk.valueOf(by, int(c.entry), st.rate)
+		value, ok := rk.valueOf(by, int(c.entry), int64(st.rate))
 		if !ok {
 			return "fee in another currency"
 		}

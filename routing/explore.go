@@ -114,8 +114,7 @@ func (rk *Ranking) drawn(c *criterion, fit []uint8, hash uint64) uint8 {
 		z := normal(next(hash ^ rk.table.plan.merits[rk.list[i].channel].hash))
 		value := int64(rateOf(merit)) + z*int64(deviationOf(merit))/normalScale
 		if c.kind == byExpectedValue {
-			rate := statemachine.Share(min(max(0, value), int64(statemachine.FullShare)))
-			v, ok := rk.valueOf(c, int(rk.list[i].entry), rate)
+			v, ok := rk.valueOf(c, int(rk.list[i].entry), value)
 			if !ok {
 				continue
 			}

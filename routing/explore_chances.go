@@ -141,11 +141,11 @@ func (rk *Ranking) eligible(out *Chances, s *strategy, index []int) {
 		merit := rk.sorting.merits[entry]
 		d := Drawn{Index: index[i], Mean: int64(rateOf(merit)), Deviation: int64(deviationOf(merit))}
 		if c.kind == byExpectedValue {
-			mean, ok := rk.valueOf(c, entry, rateOf(merit))
+			mean, ok := rk.valueOf(c, entry, d.Mean)
 			if !ok {
 				continue
 			}
-			d.Mean, d.Deviation = mean, worth(deviationOf(merit), c.margin.of(amountOf(rk.request), anyCurrency, false), 0)
+			d.Mean, d.Deviation = mean, worth(d.Deviation, c.margin.of(amountOf(rk.request), anyCurrency, false), 0)
 		}
 		out.Eligible = append(out.Eligible, d)
 	}
