@@ -3,6 +3,7 @@ package client
 import (
 	"testing"
 
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -22,11 +23,17 @@ func request(i int) *routing.Request {
 func BenchmarkDecide(b *testing.B) {
 	ramp := statemachine.NewState(statemachine.ChannelScope("a"))
 	ramp.Phase, ramp.Share, ramp.Generation = statemachine.Ramping, 100_000, 1
-	for name, states := range map[string][]statemachine.State{"healthy": nil, "first-ramping": {ramp}} {
+	for name, tc := range map[string]struct {
+		catalog *configv1.Catalog
+		states  []statemachine.State
+	}{
+		"healthy": {testCatalog(10), nil}, "first-ramping": {testCatalog(10), []statemachine.State{ramp}},
+		"with-capacities": {testCatalog(10, capacities(100_000)), nil},
+	} {
 		b.Run(name, func(b *testing.B) {
 			n := newNetwork()
-			r := newReplica(b, n, "r1", testCatalog(10))
-			r.put(routing.Revision{Epoch: 1, Revision: 101}, states...)
+			r := newReplica(b, n, "r1", tc.catalog)
+			r.put(routing.Revision{Epoch: 1, Revision: 101}, tc.states...)
 			c := newClient(b, config(n, LocalFirst))
 			requests := make([]*routing.Request, 1024)
 			for i := range requests {

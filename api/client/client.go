@@ -41,7 +41,7 @@ type Client struct {
 	breaker   breaker
 	results   results
 	solo      solo
-	decided    outbox
+	decided   outbox
 	stats     counters
 	scratches sync.Pool // *scratch
 
@@ -91,7 +91,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	if cfg.Mode == LocalFirst {
-		if err := c.carryDecisions(); err != nil {
+		if err := c.carryDecisions(); err != nil { //nolint:contextcheck // the client's goroutines live until Close
 			return nil, errors.Join(err, c.Close())
 		}
 	}
@@ -161,7 +161,7 @@ func (c *Client) first(ctx context.Context) error {
 	head := time.NewTimer(etcdHead)
 	defer head.Stop()
 	if c.stub == nil {
-		c.askEtcdNow()
+		c.askEtcdNow() //nolint:contextcheck // as above
 	}
 	limit := time.NewTimer(c.cfg.StartWait)
 	defer limit.Stop()
@@ -172,7 +172,7 @@ func (c *Client) first(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for a first snapshot: %w", context.Cause(ctx))
 		case <-head.C:
-			c.askEtcdNow()
+			c.askEtcdNow() //nolint:contextcheck // as above
 		case <-limit.C:
 			return nil
 		}

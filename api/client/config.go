@@ -84,19 +84,47 @@ type Trace func(ctx context.Context, operation string) (context.Context, func(re
 
 // complete fills in what was left out and reports everything that is wrong.
 func (c *Config) complete() error {
-	var problems []error
-	wrong := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("%w: "+format, append([]any{ErrConfig}, args...)...))
+	problems := append(c.checkParts(), c.checkTimes()...)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	return errors.Join(problems...)
+}
+
+// wrong is a problem of one field.
+func wrong(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrConfig}, args...)...)
+}
+
+// checkParts looks at all but the durations.
+func (c *Config) checkParts() (problems []error) {
 	if !statemachine.ValidName(c.Environment) {
-		wrong("Environment %q: want 1 to 64 letters, digits, '.', '_' or '-', as the replicas were given", c.Environment)
+		problems = append(problems, wrong("Environment %q: want 1 to 64 letters, digits, '.', '_' or '-', as the replicas were given", c.Environment))
 	}
 	if c.Target == "" && c.File == "" && c.Etcd == nil && c.Static == nil {
-		wrong("Target: want the address of the replicas, or a File, Etcd or Static to decide by without them")
+		problems = append(problems, wrong("Target: want the address of the replicas, or a File, Etcd or Static to decide by without them"))
 	}
 	if c.Mode != RPCFirst && c.Mode != LocalFirst {
-		wrong("Mode %d: want RPCFirst or LocalFirst", c.Mode)
+		problems = append(problems, wrong("Mode %d: want RPCFirst or LocalFirst", c.Mode))
 	}
+	if c.File != "" {
+		if err := checkPlace(c.File); err != nil {
+			problems = append(problems, wrong("File %s: %w", c.File, err))
+		}
+	}
+	if c.Static != nil {
+		if err := routing.CheckSnapshot(c.Static, c.Environment); err != nil {
+			problems = append(problems, wrong("Static: %w", err))
+		}
+	}
+	return problems
+}
+
+// checkTimes looks at the durations and fills in those that were left out.
+func (c *Config) checkTimes() (problems []error) {
 	for _, d := range []struct {
 		name  string
 		value *time.Duration
@@ -116,32 +144,16 @@ func (c *Config) complete() error {
 		case *d.value == 0:
 			*d.value = d.left
 		case *d.value < 0 && !d.never, *d.value > maxTimeout:
-			wrong("%s %v: want more than 0 and at most %v", d.name, *d.value, maxTimeout)
+			problems = append(problems, wrong("%s %v: want more than 0 and at most %v", d.name, *d.value, maxTimeout))
 		}
 	}
 	if c.StaleLimit > 0 && c.StaleLimit < c.StaleAfter {
-		wrong("StaleLimit %v: want at least StaleAfter, %v", c.StaleLimit, c.StaleAfter)
+		problems = append(problems, wrong("StaleLimit %v: want at least StaleAfter, %v", c.StaleLimit, c.StaleAfter))
 	}
 	if c.ProbeEvery < time.Second {
-		wrong("ProbeEvery %v: want at least 1s", c.ProbeEvery)
+		problems = append(problems, wrong("ProbeEvery %v: want at least 1s", c.ProbeEvery))
 	}
-	if c.File != "" {
-		if err := checkPlace(c.File); err != nil {
-			wrong("File %s: %w", c.File, err)
-		}
-	}
-	if c.Static != nil {
-		if err := routing.CheckSnapshot(c.Static, c.Environment); err != nil {
-			wrong("Static: %w", err)
-		}
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.now == nil {
-		c.now = time.Now
-	}
-	return errors.Join(problems...)
+	return problems
 }
 
 // checkPlace reports why no snapshot can be kept under a name.

@@ -12,7 +12,9 @@ import (
 
 // What replicas take of one second.
 const (
-	keptSeconds = 60 // replicas refuse older ones
+	// Replicas count what they are told in the second they hear it: a burst of old seconds would look like payments that
+	// nobody answers. What was decided while no replica listened is not told.
+	keptSeconds = 5
 	mostLanes   = 10_000
 	mostGates   = 1000
 	mostItems   = 10_000
@@ -90,7 +92,7 @@ func gatesOf(counts []statemachine.GateCount) []*sluicev1.GateDecisions {
 }
 
 // takeDecisions returns what the client decided by itself in the oldest second not taken yet, nil if there is none. Seconds
-// come in order, each once; those older than a minute are dropped, as replicas refuse them.
+// come in order, each once; those older than a few seconds are dropped.
 func (c *Client) takeDecisions() *sluicev1.LocalDecisions { return c.decided.take(c.now().Unix()) }
 
 // grant hands over the probe tokens of an acknowledgement.

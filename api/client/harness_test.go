@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,14 +29,15 @@ const (
 	env     = "prod"
 )
 
-// testCatalog has n channels a, b, c … of entity e-1, all with ICBC and CCB, in one route, each of a capacity of its own. Code
+// testCatalog has n channels a, b, c … of entity e-1, all with ICBC and CCB, in one route. Code
 // E91 is a failure of the channel, E51 the payer's, E99 in doubt.
 func testCatalog(n int, edit ...func(*configv1.Catalog)) *configv1.Catalog {
 	c := &configv1.Catalog{
 		Entities: []*configv1.Entity{{Id: "e-1"}, {Id: "e-2"}},
 		Routes:   []*configv1.Route{{Id: "collect", BusinessType: collect, Method: "QUICKPAY"}},
 		CodeTables: []*configv1.CodeTable{{Id: "codes", Codes: []*configv1.ResponseCode{
-			{Code: "E00", Outcome: configv1.Outcome_OUTCOME_SUCCEEDED}, {Code: "E91", Outcome: configv1.Outcome_OUTCOME_CHANNEL_FAILED},
+			{Code: "E00", Outcome: configv1.Outcome_OUTCOME_SUCCEEDED},
+			{Code: "E91", Outcome: configv1.Outcome_OUTCOME_CHANNEL_FAILED},
 			{Code: "E51", Outcome: configv1.Outcome_OUTCOME_USER_DECLINED, Advice: "ASK_FOR_ANOTHER_CARD"},
 			{Code: "E99", Outcome: configv1.Outcome_OUTCOME_TIMED_OUT},
 		}}},
@@ -49,7 +51,6 @@ func testCatalog(n int, edit ...func(*configv1.Catalog)) *configv1.Catalog {
 				Method: "QUICKPAY", Banks: []string{"ICBC", "CCB"}, CardTypes: []configv1.CardType{configv1.CardType_CARD_TYPE_DEBIT},
 			}},
 			Accounts: []*configv1.Account{{Id: "main", Entity: "e-1"}, {Id: "travel", Entity: "e-2"}},
-			Capacity: &configv1.Capacity{PaymentsPerSecond: uint32(100 * (i + 1))},
 		})
 		c.Routes[0].Members = append(c.Routes[0].Members, &configv1.RouteMember{Channel: id, Priority: uint32(i)})
 	}
@@ -57,6 +58,15 @@ func testCatalog(n int, edit ...func(*configv1.Catalog)) *configv1.Catalog {
 		f(c)
 	}
 	return c
+}
+
+// capacities gives each channel a capacity: the first n a second, the second 2n, and so on.
+func capacities(n uint32) func(*configv1.Catalog) {
+	return func(c *configv1.Catalog) {
+		for i, ch := range c.GetChannels() {
+			ch.Capacity = &configv1.Capacity{PaymentsPerSecond: n * uint32(i+1)}
+		}
+	}
 }
 
 func channelName(i int) string { return string(rune('a' + i)) }
@@ -88,22 +98,35 @@ type replica struct {
 	sight  atomic.Pointer[server.Sight]
 	server *server.Server
 	done   chan error
-	asked  atomic.Int64 // Route
 	alive  bool
 }
 
 func (r *replica) Second() int64                                     { return time.Now().Unix() }
 func (r *replica) Sight() *server.Sight                              { return r.sight.Load() }
 func (r *replica) Traffic(statemachine.Scope) (server.Traffic, bool) { return server.Traffic{}, false }
+
 func (r *replica) Progress(statemachine.Scope) (server.Progress, bool) {
 	return server.Progress{}, false
 }
+
 func (r *replica) Order(context.Context, monitor.OrderRequest, time.Time) (monitor.Result, error) {
 	return monitor.Result{}, monitor.ErrNotLeader
 }
 
 func (r *replica) Annotate(context.Context, monitor.AnnotateRequest, time.Time) (monitor.Result, error) {
 	return monitor.Result{}, monitor.ErrNotLeader
+}
+
+func (r *replica) ApplyCatalog(context.Context, monitor.CatalogRequest, time.Time) (monitor.Result, error) {
+	return monitor.Result{}, monitor.ErrNotLeader
+}
+
+func (r *replica) Catalog(context.Context, uint64) ([]byte, monitor.CatalogRevision, error) {
+	return nil, monitor.CatalogRevision{}, monitor.ErrNotLeader
+}
+
+func (r *replica) Catalogs(context.Context) ([]monitor.CatalogRevision, error) {
+	return nil, monitor.ErrNotLeader
 }
 
 func newNetwork() *network { return &network{lis: map[string]*bufconn.Listener{}} }
@@ -225,11 +248,11 @@ func payment(i int) *sluicev1.RouteRequest {
 
 // channels are the channels of a reply, in order.
 func channels(m *sluicev1.RouteResponse) string {
-	out := ""
+	var out strings.Builder
 	for _, c := range m.GetChannels() {
-		out += c.GetChannel()
+		out.WriteString(c.GetChannel())
 	}
-	return out
+	return out.String()
 }
 
 func mustRoute(tb testing.TB, c *Client, m *sluicev1.RouteRequest) *sluicev1.RouteResponse {

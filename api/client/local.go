@@ -145,9 +145,9 @@ func (w *scratch) reply(source Source, age time.Duration) *sluicev1.RouteRespons
 		w.text = append(w.text, w.text[:size]...)
 		w.text = append(w.text, '/')
 		if rank >= 10 {
-			w.text = append(w.text, '0'+byte(rank/10)) //nolint:gosec // a digit
+			w.text = append(w.text, '0'+byte(rank/10))
 		}
-		w.text = append(w.text, '0'+byte(rank%10)) //nolint:gosec // a digit
+		w.text = append(w.text, '0'+byte(rank%10))
 	}
 	ids := string(w.text)
 	m.DecisionId, ids = ids[:size], ids[size:]

@@ -224,4 +224,3 @@ func reportOf(m *sluicev1.RouteRequest, to *sluicev1.RankedChannel, r Result) *s
 		Outcome: r.Outcome, RawCode: r.RawCode, PayerKey: p.GetPayerKey(), Amount: p.GetAmount(), Currency: p.GetCurrency(),
 	}
 }
-

@@ -43,7 +43,9 @@ func check(m *sluicev1.RouteRequest) error {
 }
 
 // sign reports whether a name begins with a sign.
-func sign(name string) bool { return name != "" && (name[0] == '-' || name[0] == '.' || name[0] == '_') }
+func sign(name string) bool {
+	return name != "" && (name[0] == '-' || name[0] == '.' || name[0] == '_')
+}
 
 // bin reports whether s is the first 6 to 8 digits of a card, or left out.
 func bin(s string) bool {

@@ -3,9 +3,9 @@ package etcdfallback_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -145,7 +145,7 @@ func TestConfig(t *testing.T) {
 	for i, cfg := range []etcdfallback.Config{
 		{}, {Endpoints: []string{"a:1", ""}}, {Endpoints: []string{"a:1"}, Timeout: -1}, {Endpoints: []string{"a:1"}, Password: "x"},
 	} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			if s, err := etcdfallback.New(cfg); !errors.Is(err, etcdfallback.ErrConfig) {
 				t.Error(s, err)
 			}

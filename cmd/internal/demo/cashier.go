@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/sluice-pay/sluice/api/client"
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
 )
@@ -29,7 +30,7 @@ type tally struct {
 
 // cashiers asks for a channel for every payment of the traffic, has it attempted, and asks again after a failure.
 type cashiers struct {
-	routing  sluicev1.RoutingServiceClient
+	sdk      *client.Client
 	traffic  *traffic
 	banks    *banks
 	gateways *gateways
@@ -66,58 +67,62 @@ func (c *cashiers) pay(ctx context.Context, n uint64, s *stream, r *rand.Rand) {
 		BusinessType: s.business, Method: s.method, Bank: s.bank, CardType: s.card,
 		Amount: s.low + r.Int64N(s.high-s.low), Currency: s.currency, UserTier: "STANDARD", PayerKey: payer,
 	}}
+	reply, err := c.route(ctx, q)
 	for range maxAttempts {
-		res, err := c.attempt(ctx, q, s, r)
-		switch {
-		case err != nil:
+		if err != nil {
 			c.count(err)
 			return
-		case !res.failed:
+		}
+		res, ok := c.attempt(ctx, q, reply, s, r)
+		if !ok || !res.failed {
 			return
 		}
 		c.tally.rerouted.Add(1)
+		reply, err = c.next(ctx, q, reply, res)
 	}
 	c.tally.failed.Add(1)
 }
 
-// attempt asks for a channel, waits for what the bank says, reports it, and notes it for the next attempt.
-func (c *cashiers) attempt(ctx context.Context, q *sluicev1.RouteRequest, s *stream, r *rand.Rand) (result, error) {
-	asked, cancel := context.WithTimeout(ctx, routeTimeout)
+func (c *cashiers) route(ctx context.Context, q *sluicev1.RouteRequest) (*sluicev1.RouteResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, routeTimeout)
 	defer cancel()
-	reply, err := c.routing.Route(asked, q)
-	if err != nil {
-		return result{}, err
-	}
+	return c.sdk.Route(ctx, q) //nolint:wrapcheck // a status
+}
+
+func (c *cashiers) next(ctx context.Context, q *sluicev1.RouteRequest, reply *sluicev1.RouteResponse, res result) (*sluicev1.RouteResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, routeTimeout)
+	defer cancel()
+	return c.sdk.Next(ctx, q, reply, client.Result{RawCode: res.code}) //nolint:wrapcheck // a status
+}
+
+// attempt takes the channel that was given, waits for what the bank says, and has it reported; false when ctx ended first.
+func (c *cashiers) attempt(ctx context.Context, q *sluicev1.RouteRequest, reply *sluicev1.RouteResponse, s *stream, r *rand.Rand) (result, bool) {
 	to := reply.GetChannels()[0]
 	res := c.banks.attempt(r, time.Since(c.start), to.GetChannel(), s)
 	if !wait(ctx, res.latency) {
-		return result{}, context.Cause(ctx)
+		return result{}, false
 	}
 	p := q.GetPayment()
-	c.gateways.report(&sluicev1.Report{
+	c.gateways.report(ctx, &sluicev1.Report{
 		AttemptId: to.GetAttemptId(), PaymentId: p.GetPaymentId(), DecisionId: reply.GetDecisionId(),
 		Channel: to.GetChannel(), Account: to.GetAccount(), Method: s.method, Bank: s.bank, CardType: s.card,
 		BusinessType: s.business, RawCode: res.code, RequestWritten: true, LatencyMs: uint32(res.latency.Milliseconds()), //nolint:gosec // under a minute
 		PayerKey: p.GetPayerKey(), Amount: p.GetAmount(), Currency: p.GetCurrency(),
 	})
-	if res.failed {
-		q.Attempts = append(q.Attempts, &sluicev1.PreviousAttempt{
-			Channel: to.GetChannel(), Account: to.GetAccount(), AttemptId: to.GetAttemptId(), RawCode: res.code,
-		})
-		return res, nil
-	}
-	if res.code == dialectOf(c.banks.tables[to.GetChannel()]).good {
+	switch {
+	case res.failed:
+	case res.code == dialectOf(c.banks.tables[to.GetChannel()]).good:
 		c.tally.succeeded.Add(1)
-	} else {
+	default:
 		c.tally.declined.Add(1)
 	}
-	return res, nil
+	return res, true
 }
 
 // count books why a payment got no channel.
 func (c *cashiers) count(err error) {
 	switch {
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), status.Code(err) == codes.Canceled:
 	case status.Code(err) == codes.Unavailable && len(status.Convert(err).Details()) > 0, status.Code(err) == codes.FailedPrecondition:
 		c.tally.refused.Add(1)
 	default:

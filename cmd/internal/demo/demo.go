@@ -17,11 +17,11 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/sluice-pay/sluice/api/client"
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
 	"github.com/sluice-pay/sluice/cmd/internal/serve"
 	"github.com/sluice-pay/sluice/routing/catalogfile"
-	"github.com/sluice-pay/sluice/server"
 )
 
 // What breaks, and when: one bank on one cross-card channel that other banks go on using.
@@ -36,15 +36,22 @@ const (
 	gatewayCount  = 3
 )
 
+// The cashiers' patience, short enough for a demo: a replica confirms its table at least every ten seconds.
+const (
+	staleAfter = 12 * time.Second
+	staleLimit = time.Minute
+)
+
 // Options say how the demo runs.
 type Options struct {
 	Listen, HTTP string
 	DataDir      string  // empty = a temporary one, removed at the end
 	Rate         float64 // payments a second
+	LocalFirst   bool    // cashiers decide by themselves while all is well, too
 	Out, Log     io.Writer
 }
 
-// Run serves the sample catalogue with everything in the process and plays the world around it until ctx ends.
+// Run serves the sample catalogue from a process of its own and plays the world around it until ctx ends.
 func Run(ctx context.Context, o Options) error {
 	catalog, _, err := catalogfile.Check(CatalogName, CatalogYAML())
 	if err != nil {
@@ -59,25 +66,20 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(ctx)
+	tale := &narrator{to: o.Out}
+	server := &child{o: o, dir: dir, token: token, tale: tale}
+	if err := server.start(ctx); err != nil {
+		return err
+	}
+	at, pid := server.at, server.cmd.Process.Pid
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	var world errgroup.Group
-	err = serve.Run(ctx, serve.Options{
-		Environment: "dev", Replica: "dev-1", DataDir: dir, Listen: o.Listen, HTTP: o.HTTP, Catalog: catalog,
-		Identities: []server.Identity{{
-			Name: "dev", TokenHash: server.HashToken(token),
-			Roles: server.Viewer | server.Cashier | server.Gateway | server.Operator | server.Approver,
-		}},
-		Logger: serve.NewLogger(o.Log, slog.LevelWarn), NoSync: true,
-		Ready: func(a serve.Addresses) {
-			world.Go(func() error {
-				defer stop() // the demo is its world: without it nothing is left to show
-				return play(ctx, o, catalog, a, token)
-			})
-		},
-	})
+	var kept errgroup.Group
+	kept.Go(func() error { return server.keep(serving) })
+	tale.line(banner(at, token, o.Rate, pid))
+	err = play(ctx, o, catalog, at, token, dir, tale)
 	stop()
-	return errors.Join(err, world.Wait())
+	return errors.Join(err, kept.Wait())
 }
 
 func dataDir(dir string) (string, func(), error) {
@@ -100,45 +102,46 @@ func newToken() (string, error) {
 }
 
 // play connects as any user would and runs cashiers, gateways and narrator until ctx ends.
-func play(ctx context.Context, o Options, catalog *configv1.Catalog, a serve.Addresses, token string) error {
-	conn, err := grpc.NewClient(a.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-			return call(bearer(ctx, token), method, req, reply, cc, opts...)
-		}))
+func play(ctx context.Context, o Options, catalog *configv1.Catalog, a serve.Addresses, token, dir string, tale *narrator) (err error) {
+	conn, err := grpc.NewClient(a.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	routing, channels := sluicev1.NewRoutingServiceClient(conn), sluicev1.NewChannelServiceClient(conn)
+	channels := sluicev1.NewChannelServiceClient(conn)
 	traffic, err := newTraffic(banksOf(catalog))
 	if err != nil {
 		return err
 	}
-	start := time.Now()
-	tale := &narrator{to: o.Out}
-	world := &banks{tables: codeTables(catalog), faults: plan()}
-	gates := newGateways(routing, serve.NewLogger(o.Log, slog.LevelWarn))
-	till := &cashiers{
-		routing: routing, traffic: traffic, banks: world, gateways: gates, tally: &tally{}, start: start, seed: uint64(start.UnixNano()),
+	sight, logger := &lookout{}, serve.NewLogger(o.Log, slog.LevelError)
+	cfg := client.Config{
+		Target: a.GRPC, Environment: environment, Token: token, File: filepath.Join(dir, "cashiers.snapshot"),
+		StaleAfter: staleAfter, StaleLimit: staleLimit, Metrics: sight, Logger: logger,
 	}
-	tale.line(banner(a, token, o.Rate))
-	var g errgroup.Group
-	g.Go(func() error { return unlessEnded(ctx, tale.follow(bearer(ctx, token), channels)) })
-	g.Go(func() error { till.run(ctx, o.Rate); return nil })
-	g.Go(func() error { tale.status(ctx, till.tally); return nil })
-	g.Go(func() error { tale.announce(ctx, world.faults); return nil })
-	for i := range gatewayCount {
-		g.Go(func() error { gates.run(ctx, fmt.Sprintf("gateway-%d", i+1)); return nil })
+	if o.LocalFirst {
+		cfg.Mode = client.LocalFirst
 	}
-	return g.Wait()
-}
-
-// unlessEnded drops the error of a stream that ended because the demo did.
-func unlessEnded(ctx context.Context, err error) error {
-	if ctx.Err() == nil {
+	sdk, err := client.New(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("cashiers: %w", err)
+	}
+	defer func() { err = errors.Join(err, sdk.Close()) }()
+	gates, err := newGateways(sdk, dir) //nolint:contextcheck // reporters live until the client is closed
+	if err != nil {
 		return err
 	}
-	return nil
+	start := time.Now()
+	world := &banks{tables: codeTables(catalog), faults: plan()}
+	till := &cashiers{
+		sdk: sdk, traffic: traffic, banks: world, gateways: gates, tally: &tally{}, start: start, seed: uint64(start.UnixNano()),
+	}
+	var g errgroup.Group
+	g.Go(func() error { tale.follow(bearer(ctx, token), channels); return nil })
+	g.Go(func() error { till.run(ctx, o.Rate); return nil })
+	g.Go(func() error { tale.status(ctx, till.tally, sight); return nil })
+	g.Go(func() error { tale.announce(ctx, world.faults); return nil })
+	g.Go(func() error { tale.whence(ctx, sdk, sight); return nil })
+	return g.Wait()
 }
 
 func bearer(ctx context.Context, token string) context.Context {
@@ -186,8 +189,8 @@ func (n *narrator) announce(ctx context.Context, faults []fault) {
 	}
 }
 
-func banner(a serve.Addresses, token string, rate float64) string {
-	return fmt.Sprintf(`Sluice is running on this machine, everything in one process.
+func banner(a serve.Addresses, token string, rate float64, pid int) string {
+	return fmt.Sprintf(`Sluice is running on this machine, with everything it needs in it.
 
   gRPC      %[1]s
   metrics   http://%[2]s/metrics
@@ -199,7 +202,8 @@ func banner(a serve.Addresses, token string, rate float64) string {
     grpcurl -plaintext -H 'authorization: Bearer %[3]s' -d '{"payment":{"payment_id":"p-1","merchant":"m-groceries","settlement_entity":"in-retail","business_type":"BUSINESS_TYPE_COLLECT","method":"UPI","bank":"SBI","amount":50000,"currency":"INR"}}' %[1]s sluice.v1.RoutingService/Route
 
 Simulated cashiers send %.0[4]f payments a second, by the published mix of Indian banks. In a minute %[6]s breaks on %[7]s.
-`, a.GRPC, a.HTTP, token, rate, binary(), brokenBank, brokenChannel)
+The server is a process of its own. Kill it, and the cashiers go on routing and say from where: kill -9 %[8]d
+`, a.GRPC, a.HTTP, token, rate, binary(), brokenBank, brokenChannel, pid)
 }
 
 // binary is how this program can be called again.

@@ -2,63 +2,35 @@ package demo
 
 import (
 	"context"
-	"log/slog"
-	"time"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
 
+	"github.com/sluice-pay/sluice/api/client"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
 )
 
-const (
-	flushEvery  = 50 * time.Millisecond
-	flushMost   = 500
-	queueLength = 10_000
-)
-
-// gateways collects results and reports them in batches, as a payment gateway does.
+// gateways report results as payment gateways do, by turns: each has a reporter of its own, which keeps results while nobody
+// takes them.
 type gateways struct {
-	routing sluicev1.RoutingServiceClient
-	logger  *slog.Logger
-	queue   chan *sluicev1.Report
+	reporters []*client.Reporter
+	turn      atomic.Uint64
 }
 
-func newGateways(routing sluicev1.RoutingServiceClient, logger *slog.Logger) *gateways {
-	return &gateways{routing: routing, logger: logger, queue: make(chan *sluicev1.Report, queueLength)}
-}
-
-// report queues one result.
-func (g *gateways) report(r *sluicev1.Report) { g.queue <- r }
-
-// run reports until ctx ends, then once more what is queued. A batch that could not be delivered is tried again: the
-// attempt ids make that harmless.
-func (g *gateways) run(ctx context.Context, reporter string) {
-	ticker := time.NewTicker(flushEvery)
-	defer ticker.Stop()
-	var batch []*sluicev1.Report
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case r := <-g.queue:
-			if batch = append(batch, r); len(batch) < flushMost {
-				continue
-			}
-		case <-ticker.C:
+func newGateways(sdk *client.Client, dir string) (*gateways, error) {
+	g := &gateways{}
+	for i := range gatewayCount {
+		name := fmt.Sprintf("gateway-%d", i+1)
+		r, err := sdk.Reporter(client.ReporterConfig{Name: name, File: filepath.Join(dir, name)})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		if most := batch[:min(len(batch), flushMost)]; len(most) > 0 && g.send(context.WithoutCancel(ctx), reporter, most) {
-			batch = batch[len(most):]
-		}
+		g.reporters = append(g.reporters, r)
 	}
+	return g, nil
 }
 
-func (g *gateways) send(ctx context.Context, reporter string, batch []*sluicev1.Report) bool {
-	ctx, cancel := context.WithTimeout(ctx, routeTimeout)
-	defer cancel()
-	reply, err := g.routing.ReportResults(ctx, &sluicev1.ReportResultsRequest{Reports: batch, Reporter: reporter})
-	if err != nil {
-		g.logger.Warn("results not delivered, trying again", slog.Int("reports", len(batch)), slog.Any("error", err))
-		return false
-	}
-	for _, r := range reply.GetRejections() {
-		g.logger.Warn("result rejected", slog.String("field", r.GetField()), slog.String("description", r.GetDescription()))
-	}
-	return true
+// report hands over one result. What cannot be kept is counted and logged by the reporter.
+func (g *gateways) report(ctx context.Context, r *sluicev1.Report) {
+	_ = g.reporters[g.turn.Add(1)%uint64(len(g.reporters))].Report(ctx, r)
 }
