@@ -1,24 +1,18 @@
 package cli
 
 import (
-	"bytes"
-	"errors"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-func runValidate(t *testing.T, stdin string, args ...string) (stdout, stderr string, err error) {
+func runValidate(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
-	cmd := newCatalogCommand()
-	var out, errs bytes.Buffer
-	cmd.SetIn(strings.NewReader(stdin))
-	cmd.SetOut(&out)
-	cmd.SetErr(&errs)
-	cmd.SetArgs(append([]string{"validate"}, args...))
-	err = cmd.Execute()
-	return out.String(), errs.String(), err
+	a := start(t, newFake())
+	a.In = strings.NewReader(stdin)
+	return a.do(t, append([]string{"catalog", "validate"}, args...)...)
 }
 
 func TestCatalogValidateGood(t *testing.T) {
@@ -27,34 +21,48 @@ func TestCatalogValidateGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, run := range map[string]func() (string, string, error){
-		"file":  func() (string, string, error) { return runValidate(t, "", file) },
-		"stdin": func() (string, string, error) { return runValidate(t, string(text), "-") },
-	} {
-		out, errs, err := run()
-		if err != nil || errs != "" || !strings.Contains(out, ": good: 20 channels, ") || strings.Contains(out, " 0 ") {
-			t.Errorf("%s: out %q, errors %q, %v", name, out, errs, err)
+	for name, got := range map[string]result{"file": runValidate(t, "", file), "stdin": runValidate(t, string(text), "-")} {
+		if got.code != ExitOK || got.err != "" || !strings.Contains(got.out, ": good: 20 channels, ") || strings.Contains(got.out, " 0 ") {
+			t.Errorf("%s: exit code %d, out %q, errors %q", name, got.code, got.out, got.err)
 		}
 	}
 }
 
+const badCatalog = "entities: [{id: e}]\nchanels: []\nroutes:\n  - {id: 5}\n"
+
 func TestCatalogValidateBad(t *testing.T) {
-	out, errs, err := runValidate(t, "entities: [{id: e}]\nchanels: []\nroutes:\n  - {id: 5}\n", "-")
-	if !errors.Is(err, errBadCatalog) || out != "" {
-		t.Errorf("out %q, %v", out, err)
+	got := runValidate(t, badCatalog, "-")
+	if got.code != ExitFailed || got.out != "" {
+		t.Errorf("exit code %d, out %q", got.code, got.out)
 	}
 	for _, want := range []string{
 		"stdin:2:1: chanels: unknown key \"chanels\"; did you mean channels?\n",
 		"stdin:4:10: routes[0].id: want a text, have the number 5; put it in quotes: \"5\"\n",
 	} {
-		if !strings.Contains(errs, want) {
-			t.Errorf("stderr lacks %q:\n%s", want, errs)
+		if !strings.Contains(got.err, want) {
+			t.Errorf("stderr lacks %q:\n%s", want, got.err)
 		}
 	}
-	if strings.Contains(errs, "Usage:") {
-		t.Errorf("usage is printed for a bad file:\n%s", errs)
+	if strings.Contains(got.err, "Usage:") {
+		t.Errorf("usage is printed for a bad file:\n%s", got.err)
 	}
-	if _, _, err := runValidate(t, "", filepath.Join(t.TempDir(), "none.yaml")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing file gives %v", err)
+	if none := runValidate(t, "", filepath.Join(t.TempDir(), "none.yaml")); none.code != ExitFailed || !strings.Contains(none.err, "no such file") {
+		t.Errorf("a missing file: exit code %d, %s", none.code, none.err)
+	}
+}
+
+// Programs get the problems with their places, and the same exit code.
+func TestCatalogValidate_JSON(t *testing.T) {
+	got := runValidate(t, badCatalog, "-", "-o", "json")
+	var v catalogVerdict
+	if err := json.Unmarshal([]byte(got.out), &v); err != nil || got.code != ExitFailed {
+		t.Fatalf("exit code %d, %v: %s", got.code, err, got.out)
+	}
+	if v.Good || v.File != "stdin" || len(v.Problems) < 2 || v.Problems[1].Line != 2 || v.Problems[1].Column != 1 || v.Problems[1].Path != "chanels" {
+		t.Errorf("got %+v", v)
+	}
+	good := runValidate(t, "", "../demo/catalog.yaml", "-o", "json")
+	if err := json.Unmarshal([]byte(good.out), &v); err != nil || good.code != ExitOK || !v.Good || v.Channels != 20 || len(v.Problems) != 0 {
+		t.Errorf("exit code %d, %v: %+v", good.code, err, v)
 	}
 }

@@ -18,11 +18,13 @@ const (
 	ExitUsage       = 2 // wrong command line, or an argument that the server finds wrong
 	ExitRefused     = 3 // a guard refused, the etag was stale, or the order does not fit the state
 	ExitUnreachable = 4 // no answer, or an answer that nothing can be done now: asking again may help
+	ExitDiffers     = 5 // `catalog diff` found a difference
 )
 
 // exitCodesHelp documents the codes in `sluice help`.
 const exitCodesHelp = `Exit codes: 0 done; 1 failed or not found; 2 wrong usage; 3 refused by a guard, by a stale etag or
-by the scope's state; 4 Sluice cannot be reached or cannot act now, asking again may help.`
+by the scope's state; 4 Sluice cannot be reached or cannot act now, asking again may help; 5 the catalogues
+differ.`
 
 // usageError is a mistake on the command line.
 type usageError struct{ err error }

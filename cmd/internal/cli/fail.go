@@ -141,6 +141,8 @@ func generalFix(s *status.Status, info *errdetails.ErrorInfo) []string {
 		fix = append(fix, "sluice channels                  # lists what there is")
 	case sluicev1.ErrorReason_ERROR_REASON_UNKNOWN_INCIDENT:
 		fix = append(fix, "sluice incidents                 # lists what is kept")
+	case sluicev1.ErrorReason_ERROR_REASON_UNKNOWN_REVISION, sluicev1.ErrorReason_ERROR_REASON_REVISION_IN_FORCE:
+		fix = append(fix, "sluice catalog history           # lists what is kept")
 	case sluicev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED:
 		fix = append(fix, "leave --request-id out: a new one is made for you")
 	}

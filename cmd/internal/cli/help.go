@@ -19,6 +19,7 @@ const exitCodesLong = `Every command ends with one of these exit codes. They are
      nothing was changed. Read it again and decide anew
   4  Sluice cannot be reached or cannot act now: no answer, too much under way, its store or the series away.
      Asking again may help. An order is safe to repeat with the same --request-id
+  5  catalog diff: the catalogues differ; 0 means that they say the same
 
 The error itself goes to standard error: one line, the stable reason, and what would set it right.`
 
@@ -42,10 +43,10 @@ type topic struct {
 	name, text string // text begins with the heading
 }
 
-// topics cuts the cheat sheet at its headings: `# name: heading`.
+// topics cuts the cheat sheet at its headings, lines of their own: `# name: heading`.
 func topics() []topic {
 	var all []topic
-	for part := range strings.SplitSeq(cheatSheet, "# ") {
+	for part := range strings.SplitSeq("\n"+cheatSheet, "\n# ") {
 		if name, text, ok := strings.Cut(part, ": "); ok {
 			all = append(all, topic{name, strings.TrimRight(text, "\n") + "\n"})
 		}

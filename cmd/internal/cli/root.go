@@ -63,8 +63,11 @@ func (a *app) run(ctx context.Context) int {
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
+	switch {
+	case err == nil:
 		return ExitOK
+	case errors.Is(err, errDiffers): // an answer, and it was printed
+		return ExitDiffers
 	}
 	var fix []string
 	if helped, ok := errors.AsType[helpedError](err); ok {
@@ -88,9 +91,9 @@ func (a *app) newRoot() *cobra.Command {
 		&cobra.Group{ID: groupAct, Title: "Throw a gate by hand:"},
 		&cobra.Group{ID: groupRun, Title: "Run and check:"},
 	)
-	a.group(root, groupSee, a.newNow(), a.newWhy(), a.newWatch(), a.newIncidents(), a.newChannels(), a.newSeries())
+	a.group(root, groupSee, a.newNow(), a.newWhy(), a.newWatch(), a.newIncidents(), a.newChannels(), a.newSeries(), a.newAudit())
 	a.group(root, groupAct, a.newSwitches()...)
-	a.group(root, groupRun, append([]*cobra.Command{newCatalogCommand(), a.newSnapshot(), a.newContext(), a.newCheat()}, a.Commands...)...)
+	a.group(root, groupRun, append([]*cobra.Command{a.newCatalog(), a.newSnapshot(), a.newContext(), a.newCheat()}, a.Commands...)...)
 	root.AddCommand(newExitCodesHelp(), newPolicyHelp())
 	root.SetHelpCommandGroupID(groupRun)
 	root.SetCompletionCommandGroupID(groupRun)

@@ -76,7 +76,7 @@ func (t *thrower) ask(ctx context.Context, mayRepeat bool) error {
 			return err
 		}
 		fmt.Fprint(t.Err, t.view().predictedText(reply))
-		if yes, err := t.confirm(ctx, answers); err != nil || !yes {
+		if yes, err := t.confirm(ctx, answers, question(t.request, t.view())); err != nil || !yes {
 			return errors.Join(errDeclined, err)
 		}
 		if mayRepeat && len(reply.GetScopes()) == 1 {
@@ -92,8 +92,8 @@ func (t *thrower) ask(ctx context.Context, mayRepeat bool) error {
 }
 
 // confirm asks whether to go on. Anything but y or yes is no; so is the end of the input.
-func (t *thrower) confirm(ctx context.Context, answers *bufio.Reader) (bool, error) {
-	fmt.Fprintf(t.Err, "%s? [y/N] ", question(t.request, t.view()))
+func (a *app) confirm(ctx context.Context, answers *bufio.Reader, question string) (bool, error) {
+	fmt.Fprintf(a.Err, "%s? [y/N] ", question)
 	type answer struct {
 		line string
 		err  error
@@ -105,13 +105,13 @@ func (t *thrower) confirm(ctx context.Context, answers *bufio.Reader) (bool, err
 	}()
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(t.Err)
+		fmt.Fprintln(a.Err)
 		return false, nil
-	case a := <-read:
-		if a.err != nil && !errors.Is(a.err, io.EOF) {
-			return false, fmt.Errorf("read the answer: %w", a.err)
+	case got := <-read:
+		if got.err != nil && !errors.Is(got.err, io.EOF) {
+			return false, fmt.Errorf("read the answer: %w", got.err)
 		}
-		word := strings.ToLower(strings.TrimSpace(a.line))
+		word := strings.ToLower(strings.TrimSpace(got.line))
 		return word == "y" || word == "yes", nil
 	}
 }
