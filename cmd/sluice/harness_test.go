@@ -50,6 +50,7 @@ type replica struct {
 	t       *testing.T
 	dir     string
 	catalog string
+	args    []string // further ones
 	cmd     *exec.Cmd
 	exited  chan error
 	logs    *lockedBuffer
@@ -93,8 +94,11 @@ func (r *replica) start() {
 	r.t.Helper()
 	addresses := filepath.Join(r.dir, "addresses.json")
 	_ = os.Remove(addresses)
-	r.cmd = exec.Command(binary, "serve", "--catalog", r.catalog, "--data-dir", filepath.Join(r.dir, "data"), "--replica", "e2e-1",
-		"--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--address-file", addresses, "--log-level", "debug")
+	args := append([]string{
+		"serve", "--catalog", r.catalog, "--data-dir", filepath.Join(r.dir, "data"), "--replica", "e2e-1",
+		"--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--address-file", addresses, "--log-level", "debug",
+	}, r.args...)
+	r.cmd = exec.Command(binary, args...)
 	r.cmd.Stdout, r.cmd.Stderr = r.logs, r.logs
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatalf("start: %v", err)
