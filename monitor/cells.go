@@ -23,7 +23,8 @@ type openSecond struct {
 	cells     []cell
 	lanes     []statemachine.LaneCount
 	gates     []statemachine.GateCount
-	records   []claimRecord // of results, if they are claimed
+	records   []claimRecord             // of results, if they are claimed
+	quotas    []statemachine.QuotaCount // sorted by id
 }
 
 // cell returns the cell of an item, which must be below items.
@@ -49,7 +50,7 @@ func (o *openSecond) reset() {
 	for i := range o.cells {
 		o.slots[o.cells[i].item] = 0
 	}
-	*o = openSecond{slots: o.slots, cells: o.cells[:0], lanes: o.lanes[:0], gates: o.gates[:0], records: o.records[:0]}
+	*o = openSecond{slots: o.slots, cells: o.cells[:0], lanes: o.lanes[:0], gates: o.gates[:0], records: o.records[:0], quotas: o.quotas[:0]}
 }
 
 // under notes the table revision something was counted under.
@@ -98,6 +99,7 @@ func (o *openSecond) close(items []statemachine.Scope, names []string) SecondCou
 			s.Items[i].Reasons = topReasons(all)
 		}
 	}
+	s.Quotas = sumQuotas(slices.Clone(o.quotas))
 	s.Lanes = mergeLanes(slices.Clone(o.lanes))
 	gates := make([]GateSum, 0, len(o.gates))
 	for _, g := range o.gates {

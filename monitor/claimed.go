@@ -65,6 +65,7 @@ type claimRecord struct {
 	age        int8  // bucket, -1 = unknown
 	reporter   uint8 // bit of the bitmap
 	reason     uint16
+	quotas     []statemachine.QuotaCount
 	stage      ClaimStage
 	outcome    statemachine.Outcome
 	old        statemachine.Outcome // left the totals, if corrects
@@ -83,7 +84,7 @@ func (o *openSecond) record(e *entry) {
 		attempt: e.Attempt, items: e.Items, millis: e.LatencyMillis, kinds: e.Kinds, counted: e.counted, first: e.first,
 		latency: int8(e.latency), age: int8(e.age), reporter: uint8(e.Reporter & 63), reason: e.reason, //nolint:gosec // buckets and a bit
 		stage: StageResult, outcome: e.outcome, old: e.old, corrects: e.corrects, applied: e.disposition == Applied,
-		result: e.result, coded: e.Coded,
+		result: e.result, coded: e.Coded, quotas: e.Quotas,
 	}
 	switch {
 	case e.outcome == statemachine.Pending:
@@ -195,6 +196,7 @@ func (w *row) add(r *claimRecord, o statemachine.Outcome, n int32) {
 			at.Totals[o] += n
 		}
 	}
+	w.Quotas = addQuotas(w.Quotas, r.quotas, o, int64(n))
 }
 
 // tidy makes the bitmaps of reporters anew from the results that stay, and leaves out items that say nothing any more.

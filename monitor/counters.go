@@ -163,7 +163,9 @@ func (c *Counters) count(r *Report, second int64) Disposition {
 	if ch.contradicts {
 		c.contradict(r, ch.old, o, s.second)
 	}
+	r.Settles = false
 	if ch.disposition == Applied || ch.disposition == Corrected {
+		r.Settles = definite(o) && (!ch.corrects || !definite(ch.old))
 		c.apply(s, r, o, ch)
 	}
 	return ch.disposition
@@ -200,9 +202,18 @@ func (c *Counters) apply(s *openSecond, r *Report, o statemachine.Outcome, ch ch
 			c.enter(s.cell(item, len(c.items)), &e, i)
 		}
 	}
+	s.quota(r.Quotas, o, 1)
+	if ch.corrects {
+		s.quota(r.Quotas, ch.old, -1)
+	}
 	if c.claiming {
 		s.record(&e)
 	}
+}
+
+// definite reports whether an outcome says what became of the money.
+func definite(o statemachine.Outcome) bool {
+	return o != statemachine.OutcomeUnspecified && o.Money() != statemachine.MoneyInDoubt
 }
 
 // enter enters a report into the cell of its i-th item.

@@ -67,6 +67,7 @@ type SecondCounts struct {
 	Items     []ItemCounts
 	Lanes     []statemachine.LaneCount
 	Gates     []GateSum
+	Quotas    []statemachine.QuotaCount // what succeeded under quotas, corrections as (−old, +new)
 }
 
 // GateSum is the gate counts of a not-healthy scope, with how many routers saw would-be traffic in that second.

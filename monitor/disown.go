@@ -182,6 +182,7 @@ func (d *disowning) totals(r *claimRecord, o statemachine.Outcome, n int32) {
 			s.cell(item, len(d.items)).counts.Totals[o] += n
 		}
 	}
+	s.quota(r.quotas, o, int64(n))
 }
 
 func (d *disowning) unverified(r *claimRecord, settled bool) {

@@ -19,9 +19,10 @@ type Row struct {
 	Replica string
 	Boot    uint64 // differs at every start of the replica
 	Counts  SecondCounts
-	Leader  int64    // CreateRevision of the leader key if this replica leads, else 0
-	Grants  []Grant  // of the leader only
-	Sealed  []Sealed // of the leader only: the rows it summed for earlier seconds
+	Leader  int64                     // CreateRevision of the leader key if this replica leads, else 0
+	Grants  []Grant                   // of the leader only
+	Sealed  []Sealed                  // of the leader only: the rows it summed for earlier seconds
+	Limits  []statemachine.LimitCount // what its router counted of limits, sorted by name
 }
 
 // Sealed names the rows that make up a second's sum.

@@ -146,6 +146,9 @@ func (r *Row) Pack(buf []byte) []byte {
 			p.string(name)
 		}
 	}
+	if len(r.Counts.Quotas)+len(r.Limits) > 0 {
+		p.limits(r)
+	}
 	return p.b
 }
 
@@ -160,6 +163,9 @@ func ParseRow(b []byte) (*Row, error) {
 	r.Sealed = unpackList(&u, 2, func() Sealed {
 		return Sealed{Second: u.int(), Replicas: unpackList(&u, 1, u.string)}
 	})
+	if len(u.b) > 0 {
+		u.limits(r)
+	}
 	if err := u.done(); err != nil {
 		return nil, fmt.Errorf("row: %w", err)
 	}

@@ -32,6 +32,10 @@ type Report struct {
 	Payment       uint64 // fingerprint of the payment id, stands for the payer where it is unknown
 	Reporter      uint64 // fingerprint of the gateway instance
 	Revision      int64  // revision of the table it is counted under
+	// Quotas are what the attempt uses of quotas if it succeeds; kept, never changed. nil for most.
+	Quotas []statemachine.QuotaCount
+	// Settles is set by counting: this is the first definite result of its attempt, so that what the attempt held is free.
+	Settles bool
 }
 
 // payer is the fingerprint by which repeated failures are told apart.

@@ -28,8 +28,10 @@ func Sum(rows []*Row) SecondCounts {
 		s.Items = append(s.Items, c.Items...)
 		s.Lanes = append(s.Lanes, c.Lanes...)
 		s.Gates = append(s.Gates, c.Gates...)
+		s.Quotas = append(s.Quotas, c.Quotas...)
 	}
 	s.Items, s.Lanes, s.Gates = mergeItems(s.Items), mergeLanes(s.Lanes), mergeGates(s.Gates)
+	s.Quotas = sumQuotas(s.Quotas)
 	return s
 }
 

@@ -31,7 +31,9 @@ func (k *compiler) channel(i int, src *configv1.Channel) {
 	k.channelAccounts(path, &c, index, src)
 	k.channelInstruments(path, &c, src)
 	k.channelPolicy(path, &c, src)
-	c.schedule = k.schedule(path+".windows", src.GetWindows())
+	if c.schedule = k.schedule(path+".windows", src.GetWindows()); c.schedule != nil {
+		c.schedule.drain = k.drain(path, src)
+	}
 	k.capacityOf(path+".capacity", capacityKey{channel: c.id}, src.GetCapacity())
 	if id := src.GetCodeTable(); id != "" {
 		codes, ok := k.codes[id]

@@ -48,6 +48,17 @@ func (k *compiler) schedule(path string, src *configv1.Windows) *schedule {
 	return s
 }
 
+// drain says how long before a closing no attempt begins: the channel's result time, unless its windows say otherwise.
+func (k *compiler) drain(path string, src *configv1.Channel) int64 {
+	d := src.GetResultTime()
+	if own := src.GetWindows().GetDrain(); own != nil {
+		if d = own; own.AsDuration() < 0 || own.AsDuration() > daySeconds*time.Second {
+			k.addf(path+".windows.drain", "0s to 24h", "%s is out of range", own.AsDuration())
+		}
+	}
+	return int64((d.AsDuration() + time.Second - 1) / time.Second)
+}
+
 func (k *compiler) hours(path string, o *configv1.OpenHours, s *schedule) {
 	h := openHours{days: 0x7f}
 	if len(o.GetDays()) > 0 {

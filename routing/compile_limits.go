@@ -173,7 +173,12 @@ func (k *compiler) quota(path string, src *configv1.Quota) {
 	accounts := k.quotaMembers(path, src, &q)
 	l.quotaOf[q.ID] = i32(len(l.quotas))
 	l.quotas = append(l.quotas, q)
-	l.counted = append(l.counted, accounts)
+	if l.uses == nil {
+		l.uses = make([][]int32, len(k.plan.accounts))
+	}
+	for _, a := range accounts {
+		l.uses[a] = append(l.uses[a], l.quotaOf[q.ID])
+	}
 	if !q.Minimum {
 		at := l.add(bound{
 			name: "quota/" + q.ID, slots: q.Units, slotTime: quotaHeld, quota: i32(len(l.quotas)), currency: q.Currency, business: q.business,

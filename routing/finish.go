@@ -171,7 +171,11 @@ func (rk *Ranking) validUntil(c *ranked) int64 {
 	}
 	if s := p.heads[c.channel].schedule; s != nil {
 		limit := (until + 999) / 1000
-		until = min(until, s.closes(rk.second, limit)*1000)
+		drain := s.drain
+		if rk.request.Business == statemachine.Query {
+			drain = 0
+		}
+		until = min(until, (s.closes(rk.second, limit+drain)-drain)*1000)
 	}
 	return until
 }
@@ -190,18 +194,20 @@ func (rk *Ranking) deferUntil(out *Decision) int64 {
 // until returns the second from which a dropped candidate may be usable again, 0 = not known.
 func (t *Table) until(c *Candidate, second int64) int64 {
 	switch c.Drop {
-	case DropWindow, DropMaintenance:
-		return t.plan.channels[c.channel].schedule.opens(second)
+	case DropWindow, DropMaintenance, DropDraining:
+		return t.plan.channels[c.channel].schedule.reopens(second)
 	case DropDisabled:
 		return later(t.states[t.hot[c.closing].state].CoolUntil, second)
 	case DropSwitchedOff:
 		return later(t.states[t.hot[c.closing].state].Off.Until, second)
 	case DropProbing:
 		return second + t.plan.channels[c.channel].interval
+	case DropQuotaExhausted:
+		return t.plan.quotaBegins(c.account, second)
 	case DropRampShare, DropRateLimited, DropConcurrencyLimited, DropThrottled:
 		return second + 1
 	case DropNone, DropNotInRoute, DropBusinessType, DropInstrument, DropCurrency, DropTooSmall, DropTooLarge, DropNoAccount,
-		DropNotEnrolled, DropExcluded, DropTried, DropNotOriginal, DropSuspended, DropQuotaExhausted, DropRetired:
+		DropNotEnrolled, DropExcluded, DropTried, DropNotOriginal, DropSuspended, DropRetired:
 	}
 	return 0
 }

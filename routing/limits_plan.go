@@ -24,7 +24,8 @@ type limitPlan struct {
 	throttles []throttleRule // by channel
 	quotas    []Quota
 	quotaOf   map[string]int32
-	counted   [][]int32 // by quota: the accounts whose payments count
+	uses      [][]int32 // by account: the quotas its payments count in; nil without quotas
+	held      bool      // some bound has slots
 	declared  bool      // some channel says how it is throttled
 }
 
@@ -60,6 +61,7 @@ func (l *limitPlan) add(b bound) int32 {
 	at := i32(len(l.bounds))
 	l.bounds = append(l.bounds, b)
 	l.named[b.name] = at
+	l.held = l.held || b.slots > 0
 	return at
 }
 
@@ -86,3 +88,36 @@ type Quota struct {
 
 // Quotas returns the quotas of the catalogue, in its order. The slice must not be changed.
 func (p *Plan) Quotas() []Quota { return p.limits.quotas }
+
+// QuotaUnits returns what an attempt uses of quotas if it succeeds, nil for most.
+func (p *Plan) QuotaUnits(channel, account string, business statemachine.BusinessType, amount int64, currency string) []statemachine.QuotaCount {
+	l := &p.limits
+	if len(l.quotas) == 0 {
+		return nil
+	}
+	c, ok := p.channelOf[channel]
+	if !ok {
+		return nil
+	}
+	a, ok := p.channels[c].accounts[account]
+	if !ok {
+		return nil
+	}
+	var out []statemachine.QuotaCount
+	for _, i := range l.uses[a] {
+		q := &l.quotas[i]
+		if q.business&(1<<business) == 0 {
+			continue
+		}
+		switch {
+		case q.Currency == "":
+			out = append(out, statemachine.QuotaCount{ID: q.ID, Units: 1})
+		case q.Currency == currency && amount > 0:
+			out = append(out, statemachine.QuotaCount{ID: q.ID, Units: amount})
+		}
+	}
+	return out
+}
+
+// Held reports whether anything is held until the results of attempts come: whether Settle has anything to do.
+func (p *Plan) Held() bool { return p.limits.held }

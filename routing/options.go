@@ -95,10 +95,10 @@ func (rk *Ranking) option(i statemachine.Instrument) Option {
 	return o
 }
 
-// closedForNow reports whether a channel was dropped only for its window or maintenance: it supports the payment.
+// closedForNow reports whether a channel was dropped only for its window, its drain or maintenance: it supports the payment.
 func (rk *Ranking) closedForNow() bool {
 	for i := range rk.dropped {
-		if d := rk.gone[i].drop; d == DropWindow || d == DropMaintenance {
+		if d := rk.gone[i].drop; d == DropWindow || d == DropMaintenance || d == DropDraining {
 			return true
 		}
 	}

@@ -253,7 +253,7 @@ func (rk *Ranking) dropOf(s *slot) DropReason {
 		return d
 	}
 	if s.flags&slotWindow != 0 {
-		return p.heads[s.channel].schedule.at(rk.second)
+		return p.heads[s.channel].schedule.begins(rk.second)
 	}
 	return DropNone
 }

@@ -1,6 +1,10 @@
 package routing
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
 
 // rankOriginal ranks the one candidate of a REFUND, CANCEL or QUERY: channel and account of its original. Enrolment, limits
 // and merchant lists held for the original and are not asked again; a channel tried before is asked again, as there is no
@@ -42,8 +46,12 @@ func (rk *Ranking) dropOriginal(ch *channel) DropReason {
 	if slices.Contains(r.Exclude, ch.id) {
 		return DropExcluded
 	}
-	if ch.schedule != nil {
+	switch {
+	case ch.schedule == nil:
+	case r.Business == statemachine.Query: // it asks for what is there
 		return ch.schedule.at(rk.second)
+	default:
+		return ch.schedule.begins(rk.second)
 	}
 	return DropNone
 }

@@ -68,6 +68,7 @@ const (
 	DropQuotaExhausted     DropReason = 21
 	DropRetired            DropReason = 22
 	DropThrottled          DropReason = 23
+	DropDraining           DropReason = 24
 )
 
 // String returns the name of the API without its prefix.
@@ -122,6 +123,8 @@ func (d DropReason) words() [2]string { //nolint:gocyclo // one flat table
 		return [2]string{"QUOTA_EXHAUSTED", "a quota of it is used up"}
 	case DropRetired:
 		return [2]string{"RETIRED", "it is retired: only refunds, cancels and queries of its own payments reach it"}
+	case DropDraining:
+		return [2]string{"DRAINING", "it closes before the result of a new attempt would be there"}
 	case DropThrottled:
 		return [2]string{"THROTTLED", "it asked for fewer payments, and what it is sent for now is used up"}
 	case DropNone:

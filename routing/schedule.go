@@ -15,6 +15,7 @@ type schedule struct {
 	hours       []openHours
 	holidays    map[int64]struct{} // local days since 1970-01-01
 	maintenance []interval         // sorted by begin, in Unix seconds
+	drain       int64              // seconds before a closing in which no attempt begins
 	last        atomic.Pointer[span]
 }
 
@@ -31,18 +32,43 @@ type interval struct{ from, to int64 }
 type span struct {
 	interval
 	drop DropReason // DropNone = open
+	shut int64      // of an open span: the next closing, as far as a drain looks
 }
 
 // at returns why the channel is closed in a second, DropNone if it is open.
 func (s *schedule) at(second int64) DropReason { return s.span(second).drop }
+
+// begins returns why no attempt may begin in a second: the channel is closed, or will be when the result comes.
+func (s *schedule) begins(second int64) DropReason {
+	sp := s.span(second)
+	if sp.drop == DropNone && second >= sp.shut-s.drain {
+		return DropDraining
+	}
+	return sp.drop
+}
 
 func (s *schedule) span(second int64) *span {
 	if last := s.last.Load(); last != nil && second >= last.from && second < last.to {
 		return last
 	}
 	sp := s.compute(second)
+	for sp.shut = sp.to; sp.drop == DropNone && sp.shut < sp.to+s.drain; {
+		next := s.compute(sp.shut)
+		if next.drop != DropNone {
+			break
+		}
+		sp.shut = next.to
+	}
 	s.last.Store(sp)
 	return sp
+}
+
+// reopens returns the first second in which an attempt may begin again, given that none may now; 0 if not within 30 days.
+func (s *schedule) reopens(second int64) int64 {
+	if sp := s.span(second); sp.drop == DropNone {
+		second = sp.shut
+	}
+	return s.opens(second)
 }
 
 // horizon bounds the search for the next opening or closing.

@@ -15,8 +15,14 @@ const (
 	FeatureMaxAttempts uint64 = 1 << 3 // attempts are limited: an older reader would go on
 )
 
+// Of limits and calendar.
+const (
+	FeatureDrain  uint64 = 1 << 8 // a channel drains before it closes: an older reader would begin attempts
+	FeatureLimits uint64 = 1 << 9 // merchants' limits, quotas or throttles: an older reader would know none
+)
+
 // KnownFeatures are the feature bits that this version decides by.
-const KnownFeatures = FeatureRetired | FeatureStrategies | FeatureMaxAttempts
+const KnownFeatures = FeatureRetired | FeatureStrategies | FeatureMaxAttempts | FeatureDrain | FeatureLimits
 
 // features are the bits that a reader of this catalogue needs.
 func features(c *configv1.Catalog) uint64 {
@@ -30,5 +36,24 @@ func features(c *configv1.Catalog) uint64 {
 	if slices.ContainsFunc(c.GetRoutes(), func(r *configv1.Route) bool { return r.GetStrategy() != "" }) {
 		bits |= FeatureStrategies
 	}
+	if slices.ContainsFunc(c.GetChannels(), drains) {
+		bits |= FeatureDrain
+	}
+	throttled := func(ch *configv1.Channel) bool { return ch.GetThrottle() != nil }
+	if len(c.GetMerchantLimits())+len(c.GetQuotas()) > 0 || slices.ContainsFunc(c.GetChannels(), throttled) {
+		bits |= FeatureLimits
+	}
 	return bits
+}
+
+// drains reports whether a channel closes, and begins no attempt some time before.
+func drains(c *configv1.Channel) bool {
+	w := c.GetWindows()
+	if len(w.GetOpen())+len(w.GetHolidays())+len(w.GetMaintenance()) == 0 {
+		return false
+	}
+	if w.GetDrain() != nil {
+		return w.GetDrain().AsDuration() > 0
+	}
+	return c.GetResultTime() != nil
 }

@@ -14,11 +14,30 @@ import (
 type Ingest struct {
 	router   Router
 	counters *monitor.Counters
+	settler  Settler         // nil = nothing is held until results come
 	memory   *routing.Memory // nil = nothing is remembered
 }
 
-// NewIngest returns an ingest that resolves reports against the router's table.
-func NewIngest(r Router, c *monitor.Counters) *Ingest { return &Ingest{router: r, counters: c} }
+// Settler is told of each attempt's definite result, once: what the attempt held of limits is free again. *routing.Router is
+// one.
+type Settler interface{ Settle(*routing.Settled) }
+
+// NewIngest returns an ingest that resolves reports against the router's table. A router that is a Settler is told of results.
+func NewIngest(r Router, c *monitor.Counters) *Ingest {
+	settler, _ := r.(Settler)
+	return &Ingest{router: r, counters: c, settler: settler}
+}
+
+// settle tells the router of a result that was counted as the first definite one of its attempt.
+func (in *Ingest) settle(t *routing.Table, m *sluicev1.Report, r *monitor.Report, second int64) {
+	if in.settler == nil || !r.Settles || r.Age < 0 || !t.Plan().Held() {
+		return
+	}
+	in.settler.Settle(&routing.Settled{
+		Channel: m.GetChannel(), Account: m.GetAccount(), Business: businessOf(m.GetBusinessType()), Amount: m.GetAmount(),
+		Currency: m.GetCurrency(), Decided: second - int64(r.Age), Second: second, Succeeded: r.Outcome == statemachine.Succeeded,
+	})
+}
 
 // Remember lets a memory learn of what is counted from now on; call it before the first report.
 func (in *Ingest) Remember(m *routing.Memory) *Ingest {
@@ -39,11 +58,13 @@ func ReporterID(name string) uint64 {
 func (in *Ingest) Report(m *sluicev1.Report, reporter uint64, second int64) (monitor.Disposition, error) {
 	var r monitor.Report
 	var result [1]routing.Result
-	if err := resolve(in.router.Table(), m, reporter, second, &r, &result[0]); err != nil {
+	table := in.router.Table()
+	if err := resolve(table, m, reporter, second, &r, &result[0]); err != nil {
 		in.counters.Reject()
 		return monitor.RejectedIn, err
 	}
 	d := in.counters.Count(&r, second)
+	in.settle(table, m, &r, second)
 	result[0].Known = d == monitor.Duplicate
 	in.memory.Learn(result[:], second)
 	return d, nil
@@ -57,6 +78,7 @@ type Batch struct {
 	reports      []monitor.Report
 	dispositions []monitor.Disposition
 	results      []routing.Result
+	messages     []*sluicev1.Report // of reports
 }
 
 // Reports counts a batch received in a second under one lock. Each report that is refused is booked as rejected and handed to
@@ -64,7 +86,7 @@ type Batch struct {
 func (in *Ingest) Reports(ms []*sluicev1.Report, reporter uint64, second int64, b *Batch, refuse func(index int, err error)) Counts {
 	table := in.router.Table()
 	var counts Counts
-	b.reports, b.results = b.reports[:0], b.results[:0]
+	b.reports, b.results, b.messages = b.reports[:0], b.results[:0], b.messages[:0]
 	for i, m := range ms {
 		n := len(b.reports)
 		b.reports, b.results = append(b.reports, monitor.Report{}), append(b.results, routing.Result{})
@@ -73,7 +95,9 @@ func (in *Ingest) Reports(ms []*sluicev1.Report, reporter uint64, second int64, 
 			in.counters.Reject()
 			counts[monitor.RejectedIn]++
 			refuse(i, err)
+			continue
 		}
+		b.messages = append(b.messages, m)
 	}
 	for len(b.dispositions) < len(b.reports) {
 		b.dispositions = append(b.dispositions, 0)
@@ -82,9 +106,11 @@ func (in *Ingest) Reports(ms []*sluicev1.Report, reporter uint64, second int64, 
 	for i, d := range b.dispositions[:len(b.reports)] {
 		counts[d]++
 		b.results[i].Known = d == monitor.Duplicate
+		in.settle(table, b.messages[i], &b.reports[i], second)
 	}
 	in.memory.Learn(b.results, second)
 	clear(b.results) // their strings are the message's
+	clear(b.messages)
 	return counts
 }
 
@@ -121,6 +147,7 @@ func resolve(t *routing.Table, m *sluicev1.Report, reporter uint64, second int64
 		Outcome: meaning.Outcome, Coded: meaning.Coded, Final: m.GetFinality() == sluicev1.Finality_FINALITY_FINAL,
 		Reason: reason, LatencyMillis: m.GetLatencyMs(), Age: age, Payer: m.GetPayerKey(),
 		Payment: xxhash.Sum64String(m.GetPaymentId()), Reporter: reporter, Revision: t.Revision().Revision,
+		Quotas: t.Plan().QuotaUnits(m.GetChannel(), m.GetAccount(), businessOf(m.GetBusinessType()), m.GetAmount(), m.GetCurrency()),
 	}
 	for i := range r.Evidence {
 		r.Evidence[i] = at.Evidence

@@ -57,7 +57,8 @@
 //	RAMPING | order RELEASE | PROBING | 0%
 //	RAMPING | order LIFT | PROBING | 0%
 //
-// The ticks from HEALTHY, PROBING and RAMPING are an OFF that ran out above them, RELEASE is that of an OFF, and ON from HEALTHY
+// The ticks from HEALTHY, PROBING and RAMPING are an OFF that ran out above them, from HEALTHY also the end of an announced
+// maintenance; RELEASE is that of an OFF, and ON from HEALTHY
 // or RAMPING is one that ends an OFF.
 //
 // # What an order does

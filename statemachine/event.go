@@ -47,8 +47,11 @@ type Verdict struct {
 	Ruling Ruling
 }
 
-// Tick says that time has passed: cool-downs, expiries, probation.
-type Tick struct{}
+// Tick says that time has passed: cool-downs, expiries, probation, announced maintenance.
+type Tick struct {
+	// Reopens says that the scope's announced maintenance is about to end: like after an OFF, it comes back through probes.
+	Reopens bool
+}
 
 // Judgement is what the evidence of a probing phase or ramp step amounts to.
 type Judgement uint8

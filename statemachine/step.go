@@ -15,7 +15,7 @@ func Step(s State, e Event, p Policy, now time.Time) (State, []Effect) {
 		t.order(e)
 	case Tick:
 		if !t.expire() && !s.Held() {
-			t.tick()
+			t.tick(e)
 		}
 	case Verdict:
 		if t.applies(e) {
@@ -34,9 +34,14 @@ func Step(s State, e Event, p Policy, now time.Time) (State, []Effect) {
 }
 
 // tick lets time pass for a scope that automation may move.
-func (t *turn) tick() {
+func (t *turn) tick(e Tick) {
 	switch t.from.Phase {
 	case Healthy:
+		if e.Reopens && t.policy.Level == LevelFull {
+			t.reason = "announced maintenance ends"
+			t.move(Probing, 0)
+			return
+		}
 		t.healthyTick()
 	case Disabled:
 		t.disabledTick()

@@ -45,7 +45,7 @@ func storeCheckpoint(ctx context.Context, store monitor.Checkpoints, figures Fig
 }
 
 func (n *Node) taken(now time.Time) monitor.Saved {
-	return monitor.Saved{At: statemachine.At(now), Second: n.pipeline.Observed(), Data: n.pipeline.Checkpoint()}
+	return monitor.Saved{At: statemachine.At(now), Second: n.pipeline.Observed(), Data: monitor.JoinCheckpoint(n.pipeline.Checkpoint(), n.quotas.Checkpoint())}
 }
 
 // Close stores a last checkpoint if this replica leads, so that a restart goes on from here. Call it after the last Tick.
@@ -72,7 +72,7 @@ func (n *Node) restore(ctx context.Context, now time.Time) {
 		if saved.Second > now.Unix()+clockSlack {
 			err = fmt.Errorf("%w: it ends at second %d, now is %d", monitor.ErrPacked, saved.Second, now.Unix())
 		} else {
-			err = n.pipeline.Restore(saved.Data)
+			err = n.takeBack(saved.Data)
 		}
 	}
 	switch {
@@ -83,6 +83,16 @@ func (n *Node) restore(ctx context.Context, now time.Time) {
 		n.cfg.Figures.Checkpoint(saved.At.Time(), size)
 		n.cfg.Logger.Info("checkpoint restored", slog.Int64("behind_seconds", now.Unix()-saved.Second), slog.Int("bytes", size))
 	}
+}
+
+// takeBack restores what the detector learned and what of quotas is used; the one does not hang on the other.
+func (n *Node) takeBack(data []byte) error {
+	pipeline, quotas := monitor.SplitCheckpoint(data)
+	var err error
+	if quotas != nil {
+		err = n.quotas.Restore(quotas)
+	}
+	return errors.Join(err, n.pipeline.Restore(pipeline))
 }
 
 // rebuild lets the pipeline see the seconds since the checkpoint as far as the exchange kept them. What follows from them was

@@ -51,6 +51,7 @@ func (n *Node) swap(view *monitor.View, now time.Time) error {
 			return fmt.Errorf("catalogue %d: %w", view.Head.Catalog, err)
 		}
 		n.plan, n.catalog, n.number, n.feedback = plan, catalog, view.Head.Catalog, newFeedbackRules(catalog)
+		n.quotas.SetRules(quotaRules(plan))
 	}
 	states := make([]statemachine.State, len(view.States))
 	for i := range view.States {

@@ -93,6 +93,8 @@ type Node struct {
 	feedback feedbackRules // of the compiled catalogue
 	scoredAt int64         // second of the last look at the scores
 	minute   minute        // sums of the last minute
+	sharing  *routing.Sharing
+	quotas   *monitor.Quotas
 	steps    map[statemachine.Scope]statemachine.StepEvidence
 	grants   []monitor.Grant // probe tokens that are valid now
 	granted  bool            // this life led, or has seen a leader's row
@@ -122,7 +124,7 @@ func New(cfg Config) *Node {
 	n := &Node{
 		cfg: cfg, gates: map[statemachine.Scope]gateTotal{}, router: routing.NewRouter(), counters: monitor.NewCounters(monitor.CountersOptions{Claims: cfg.Claims != nil, Repeats: cfg.Without.PayerDedup}),
 		control: monitor.NewControl(cfg.Ledger, cfg.Replica), pipeline: monitor.NewPipeline(),
-		scorer: monitor.NewScorer(),
+		scorer: monitor.NewScorer(), sharing: routing.NewSharing(lagOf(cfg.Grace)), quotas: monitor.NewQuotas(),
 	}
 	n.pipeline.Leave(cfg.Without)
 	n.ingest = server.NewIngest(n.router, n.counters)
@@ -182,6 +184,7 @@ func (n *Node) Start(ctx context.Context, catalog *configv1.Catalog, now time.Ti
 	}
 	n.scorer.Restore(n.scores.list())
 	n.rebuild(ctx, now)
+	n.takeShares(now)
 	return nil
 }
 

@@ -32,6 +32,8 @@ func (n *Node) Tick(ctx context.Context, now time.Time) error {
 	fleet := n.fleet(now)
 	errs := []error{n.publish(ctx, now.Unix()-1)}
 	inputs, err := n.judge(ctx, now, fleet)
+	n.takeShares(now)
+	inputs = append(inputs, n.reopening(now, fleet)...)
 	result, submitErr := n.control.Submit(ctx, inputs, fleet, now)
 	n.warn(&result)
 	errs = append(errs, err, submitErr, n.look(ctx, now))
@@ -69,6 +71,9 @@ func (n *Node) publish(ctx context.Context, last int64) error {
 		row := &monitor.Row{Replica: n.cfg.Replica, Boot: n.cfg.Boot, Counts: secondOf(closed, s)}
 		if view := n.control.View(); view.Leader != 0 {
 			row.Leader, row.Grants, row.Sealed = view.Leader, n.grants, n.sealing.lists
+		}
+		if s == last {
+			row.Limits = drained.Limits
 		}
 		n.sealing.keep(row)
 		rows = append(rows, row)
@@ -110,6 +115,7 @@ func (n *Node) judge(ctx context.Context, now time.Time, fleet *statemachine.Fle
 		}
 		n.signal(s, err == nil)
 		if err != nil {
+			n.sharing.Miss(s, n.quotas.Used())
 			errs = append(errs, fmt.Errorf("read second %d: %w", s, err))
 			continue
 		}
@@ -141,9 +147,11 @@ func (n *Node) see(s int64, rows []*monitor.Row, fleet *statemachine.Fleet, tell
 		n.cfg.OnSealed(&sum)
 	}
 	n.pipeline.Interrupt(n.sealing.missing(s, rows))
-	found := n.pipeline.Observe(&sum, fleet)
+	n.shareOut(s, rows, &sum)
+	learnable := n.learnable(&sum)
+	found := n.pipeline.Observe(learnable, fleet)
 	if !n.cfg.Unscored {
-		n.scorer.Observe(&sum, fleet, found.CommonMode)
+		n.scorer.Observe(learnable, fleet, found.CommonMode)
 	}
 	return found
 }
