@@ -9,12 +9,15 @@ import (
 
 // A pace works in slices of time; short ones where there is enough to count in them.
 const (
-	paceSlice    = 100 * time.Millisecond
+	paceSlice    = 100 * time.Millisecond // of a rate
+	paceLearning = 500 * time.Millisecond // of a replica that is late: what piles up meanwhile is no flood
 	paceLongest  = time.Second
 	paceEnough   = 64      // requests that make a slice
 	paceCells    = 1 << 10 // of each of the two rows in which merchants are counted
 	paceLeast    = 2       // requests in a slice that a merchant always has
 	paceRecovers = 1.25    // growth of what is let through, a slice, once it is not pressed any more
+	paceUsual    = 4       // times the middle merchant: who asks less is never to blame for a late replica,
+	paceSmall    = 50      // nor who asks less than this in a slice
 	paceYields   = 0.8     // what is let through, by what came, after a slice that was pressed
 )
 
@@ -40,7 +43,7 @@ type pace struct {
 
 // newPace returns the pace of a caller with a rate; below or at 0 the room is learned from when it presses.
 func newPace(perSecond float64) *pace {
-	p := &pace{length: int64(paceSlice)}
+	p := &pace{length: int64(paceLearning)}
 	if perSecond > 0 {
 		length := min(max(paceSlice, time.Duration(paceEnough/perSecond*float64(time.Second))), paceLongest)
 		p.length, p.room = int64(length), perSecond*length.Seconds()
@@ -108,8 +111,7 @@ func (p *pace) bound(pressed bool) int64 {
 		}
 		return max(level(p.sorted, p.room), paceLeast)
 	}
-	// What is late is not by itself too much: merchants up to twice the middle one are never to blame.
-	usual := 2 * p.sorted[(len(p.sorted)-1)/2]
+	usual := max(paceUsual*p.sorted[(len(p.sorted)-1)/2], paceSmall)
 	least := 0.0
 	for _, n := range p.sorted {
 		least += float64(min(n, usual))
