@@ -1,6 +1,10 @@
 package monitor
 
-import "github.com/sluice-pay/sluice/statemachine"
+import (
+	"slices"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
 
 // Bounds of scores.
 const (
@@ -36,6 +40,7 @@ type Scores struct {
 type Scorer struct {
 	now      int64
 	items    map[statemachine.Scope]*scored // instruments
+	order    []*scored                      // the same, sorted
 	channels map[string]*channelScore
 	closed   []statemachine.Scope // not healthy, sorted
 	ours     bool                 // our own side fails
@@ -82,7 +87,7 @@ func (s *Scorer) Restore(published Scores) {
 		if p.Item.Kind == statemachine.ScopeInstrument {
 			it := &scored{item: p.Item, rate: rate, frozen: p.Frozen}
 			it.times.restore(p.ResultTimeMillis, s.now)
-			s.items[p.Item] = it
+			s.keep(it)
 			continue
 		}
 		c := &channelScore{rate: rate, frozen: p.Frozen}
@@ -124,7 +129,7 @@ func (s *Scorer) instrument(c *ItemCounts, f *statemachine.Fleet) {
 	if it == nil {
 		it = &scored{item: c.Item, frozen: s.within(c.Item, f)}
 		it.rate.at = s.now
-		s.items[c.Item] = it
+		s.keep(it)
 	}
 	if it.frozen {
 		return
@@ -136,6 +141,14 @@ func (s *Scorer) instrument(c *ItemCounts, f *statemachine.Fleet) {
 	it.lately.add(s.now, good, n)
 	it.feedback.add(s.now, &c.Evidence[statemachine.KindNormal])
 	it.times.add(s.now, c)
+}
+
+// keep adds an item, and its channel.
+func (s *Scorer) keep(it *scored) {
+	s.items[it.item] = it
+	s.channel(it.item.Channel)
+	at, _ := slices.BinarySearchFunc(s.order, it.item, func(o *scored, item statemachine.Scope) int { return o.item.Compare(item) })
+	s.order = slices.Insert(s.order, at, it)
 }
 
 // channel returns what is known of a channel, beginning with nothing.

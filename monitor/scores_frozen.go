@@ -30,12 +30,12 @@ func (s *Scorer) follow(f *statemachine.Fleet, ours bool) {
 	}
 	begins := ours && !s.ours
 	s.closed, s.ours = closed, ours
-	for item, it := range s.items {
-		touched := begins || slices.ContainsFunc(fresh, func(scope statemachine.Scope) bool { return overlap(scope, item, f) })
+	for _, it := range s.order {
+		touched := begins || slices.ContainsFunc(fresh, func(scope statemachine.Scope) bool { return overlap(scope, it.item, f) })
 		if touched && !it.frozen {
 			s.takeBack(it)
 		}
-		it.freeze(ours || s.within(item, f), s.now)
+		it.freeze(ours || s.within(it.item, f), s.now)
 	}
 	for id, c := range s.channels {
 		c.freeze(ours || s.within(statemachine.ChannelScope(id), f), s.now)

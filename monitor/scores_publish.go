@@ -56,30 +56,35 @@ func most(list []Score) []Score {
 func (s *Scorer) measured(f *statemachine.Fleet, rule func(channel string) FeedbackRule) []Score {
 	beliefs := s.beliefs()
 	rooms := headrooms(f)
+	pool := beliefs[""].weakened(poolSpread)
 	out := make([]Score, 0, len(s.items)+len(s.channels)+len(rooms))
-	for id, c := range s.channels {
+	next := 0
+	for _, id := range slices.Sorted(maps.Keys(s.channels)) {
+		c := s.channels[id]
 		sc := scoreOf(statemachine.ChannelScope(id), &c.rate, beliefs[id], rooms)
 		sc.Feedback, sc.ResultTimeMillis, sc.Frozen = c.feedback.score(s.now, rule(id)), c.times.millis(), c.frozen
 		out = append(out, sc)
-	}
-	for item, it := range s.items {
-		if !it.frozen {
-			it.rate.age(s.now)
+		for next < len(s.order) && s.order[next].item.Channel < id { // every instrument's channel is there
+			next++
 		}
-		if it.rate.samples() < leastSamples && !it.frozen {
-			continue // the channel says as much
+		for ; next < len(s.order) && s.order[next].item.Channel == id; next++ {
+			it := s.order[next]
+			if !it.frozen {
+				it.rate.age(s.now)
+			}
+			if it.rate.samples() < leastSamples && !it.frozen {
+				continue // the channel says as much
+			}
+			rest := c.rate.without(&it.rate)
+			sc := scoreOf(it.item, &it.rate, it.rate.under(rest.under(pool).weakened(itemSpread)), nil)
+			sc.Feedback, sc.ResultTimeMillis, sc.Frozen = it.feedback.score(s.now, rule(id)), it.times.millis(), it.frozen
+			out = append(out, sc)
 		}
-		c := s.channel(item.Channel)
-		rest := c.rate.without(&it.rate)
-		b := it.rate.under(rest.under(beliefs[""].weakened(poolSpread)).weakened(itemSpread))
-		sc := scoreOf(item, &it.rate, b, nil)
-		sc.Feedback, sc.ResultTimeMillis, sc.Frozen = it.feedback.score(s.now, rule(item.Channel)), it.times.millis(), it.frozen
-		out = append(out, sc)
 	}
 	for item, room := range rooms { // those without results
 		out = append(out, Score{Item: item, Feedback: FullFeedback, Headroom: room})
 	}
-	slices.SortFunc(out, func(a, b Score) int { return a.Item.Compare(b.Item) })
+	slices.SortFunc(out, func(a, b Score) int { return a.Item.Compare(b.Item) }) // already sorted without such
 	return out
 }
 
