@@ -72,7 +72,7 @@ func outage(t *testing.T) time.Duration {
 type till struct {
 	c       *client.Client
 	took    []time.Duration
-	sources map[client.Source]int
+	sources [client.SourceStatic + 1]int
 	errs    []error
 }
 
@@ -87,7 +87,7 @@ func (k *till) run(ctx context.Context, name string) {
 		<-tick.C
 		for due := int(time.Since(start) * routesPerSecond / time.Second); n < due; n++ {
 			begin := time.Now()
-			asked, cancel := context.WithTimeout(context.Background(), time.Second)
+			asked, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			reply, err := k.c.Route(asked, shopPayment(fmt.Sprintf("%s-%d", name, n)))
 			cancel()
 			k.took = append(k.took, time.Since(begin))
@@ -133,7 +133,7 @@ func TestClientOutlivesTheControlPlane(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			k := &till{c: c, sources: map[client.Source]int{}}
+			k := &till{c: c}
 			ctx, stop := context.WithCancel(t.Context())
 			asking := make(chan struct{})
 			go func() {
@@ -147,22 +147,7 @@ func TestClientOutlivesTheControlPlane(t *testing.T) {
 			killRedis()
 			dead := time.NewTimer(outage(t))
 			defer dead.Stop()
-			// The same files, as a client that crashed leaves them: another is started on a copy.
-			restarted := cfg
-			restarted.File = copyOf(t, cfg.File)
-			begin := time.Now()
-			again, err := client.New(t.Context(), restarted)
-			if err != nil {
-				t.Fatal(err)
-			}
-			reply, err := again.Route(t.Context(), shopPayment("restarted"))
-			took := time.Since(begin)
-			if err != nil || reply.GetSource() != client.SourceFile || took > 50*time.Millisecond {
-				t.Errorf("restarted: %v, %v after %v; want FILE within 50 ms", reply, err, took)
-			}
-			if err := again.Close(); err != nil {
-				t.Error(err)
-			}
+			took := restart(t, cfg)
 			<-dead.C
 			down := c.State()
 			r.args = []string{"--listen", listen}
@@ -190,6 +175,27 @@ func TestClientOutlivesTheControlPlane(t *testing.T) {
 			}
 		})
 	}
+}
+
+// restart starts another client on a copy of the first one's file, as a crash would leave it, and returns how long its first
+// answer took from the start.
+func restart(t *testing.T, cfg client.Config) time.Duration {
+	t.Helper()
+	cfg.File = copyOf(t, cfg.File)
+	begin := time.Now()
+	c, err := client.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := c.Route(t.Context(), shopPayment("restarted"))
+	took := time.Since(begin)
+	if err != nil || reply.GetSource() != client.SourceFile || took > 50*time.Millisecond {
+		t.Errorf("restarted: %v, %v after %v; want FILE within 50 ms", reply, err, took)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	return took
 }
 
 // copyOf copies a client's snapshot file, waiting for the first.

@@ -236,6 +236,7 @@ func TestInheritedDependencies(t *testing.T) {
 		{"monitor", slices.Concat(stores, edges, []string{module + "/routing", module + "/server"}), "its stores are adapters"},
 		{"server", []string{"go.etcd.io/", "github.com/redis/"}, "the edge reaches stores through interfaces"},
 		{"api/client", slices.Concat(stores, []string{module + "/server", module + "/monitor", module + "/cmd", "github.com/goccy/go-yaml"}), "users inherit what the SDK imports"},
+		{"api/clienttest", slices.Concat(stores, []string{module + "/server", module + "/monitor", module + "/cmd", "github.com/goccy/go-yaml"}), "users' tests inherit it"},
 	} {
 		t.Run(tc.dir, func(t *testing.T) {
 			for _, dep := range deps(t, tc.dir) {
