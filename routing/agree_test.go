@@ -16,7 +16,7 @@ import (
 // agreeRequests is how many requests TestServerSDKAndReplayAgree decides; the long run is
 //
 //	go test ./routing -run TestServerSDKAndReplayAgree -requests 1000000 -v
-var agreeRequests = flag.Int("requests", 40_000, "requests of TestServerSDKAndReplayAgree")
+var agreeRequests = flag.Int("requests", 30_000, "requests of TestServerSDKAndReplayAgree")
 
 func sortedScopes(list []statemachine.Scope) []statemachine.Scope {
 	list = slices.Clone(list)

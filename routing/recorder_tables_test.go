@@ -16,36 +16,12 @@ func TestKeptTablesDecideAsTheyDid(t *testing.T) {
 	d := dice{rand.New(rand.NewPCG(7, 7))}
 	rec := NewRecorder(RecorderOptions{Requests: 64, Tables: promised})
 	rec.tables.budget = 0
-	var plan *Plan
-	var tables []*Table
-	var states []statemachine.State
-	var scores *Scores
-	for n := range all {
-		if plan == nil || n%40 == 0 {
-			plan = d.plan(t, plan)
-			states, scores = d.states(plan), d.scores(plan)
-		}
-		if d.chance(50) { // one more state, or another one
-			s := d.states(plan)
-			if len(s) > 0 {
-				states = merge(states, s[:1])
-			}
-		}
-		if scores != nil && d.chance(50) && len(scores.Scores) > 0 {
-			next := *scores
-			next.Scores = slices.Clone(scores.Scores)
-			next.Scores[d.IntN(len(next.Scores))].SuccessRate = statemachine.Share(d.IntN(1_000_000))
-			next.Second++
-			scores = &next
-		}
-		if d.chance(3) { // scores are gone, or something of them is
-			scores = d.scores(plan)
-		}
-		tables = append(tables, plan.Table(Revision{1, int64(n + 1)}, states, scores))
+	tables := d.history(t, all)
+	for n, table := range tables {
 		if n%2 == 0 {
-			rec.KeepTable(tables[n])
+			rec.KeepTable(table)
 		} else {
-			rec.tables.seen(tables[n]) // as Keep tells of it
+			rec.tables.seen(table) // as Keep tells of it
 		}
 	}
 	for n, was := range tables {
@@ -61,9 +37,9 @@ func TestKeptTablesDecideAsTheyDid(t *testing.T) {
 		}
 		d.decidesAlike(t, was, table)
 	}
-	s := rec.Stats()
-	if s.Tables < promised || s.NewestRev.Revision != all || rec.Table(s.OldestRev) == nil || rec.Table(Revision{1, s.OldestRev.Revision - 1}) != nil {
-		t.Errorf("stats say %+v", s)
+	if s := rec.Stats(); s.Tables < promised || s.NewestRev.Revision != all || rec.Table(s.OldestRev) == nil ||
+		rec.Table(Revision{1, s.OldestRev.Revision - 1}) != nil || s.TableBytes != rec.tables.weigh() {
+		t.Errorf("stats say %+v, its parts weigh %d", s, rec.tables.weigh())
 	}
 	compiled := 0
 	for _, p := range rec.tables.plans {
@@ -74,9 +50,36 @@ func TestKeptTablesDecideAsTheyDid(t *testing.T) {
 	if compiled != compiledPlans {
 		t.Errorf("%d of %d catalogues are compiled, want %d", compiled, len(rec.tables.plans), compiledPlans)
 	}
-	if sum := rec.tables.weigh(); sum != s.TableBytes {
-		t.Errorf("it says %d bytes, its parts have %d", s.TableBytes, sum)
+}
+
+// history draws tables of growing revisions, in which catalogue, states and scores change.
+func (d dice) history(t *testing.T, all int) []*Table {
+	t.Helper()
+	var plan *Plan
+	var tables []*Table
+	var states []statemachine.State
+	var scores *Scores
+	for n := range all {
+		if plan == nil || n%40 == 0 {
+			plan = d.plan(t, plan)
+			states, scores = d.states(plan), d.scores(plan)
+		}
+		if s := d.states(plan); len(s) > 0 && d.chance(70) { // one more state, or another one
+			states = merge(states, s[:1])
+		}
+		if scores != nil && d.chance(50) && len(scores.Scores) > 0 {
+			next := *scores
+			next.Scores = slices.Clone(scores.Scores)
+			next.Scores[d.IntN(len(next.Scores))].SuccessRate = statemachine.Share(d.IntN(1_000_000))
+			next.Second++
+			scores = &next
+		}
+		if d.chance(3) { // scores are gone, or something of them is
+			scores = d.scores(plan)
+		}
+		tables = append(tables, plan.Table(Revision{1, int64(n + 1)}, states, scores))
 	}
+	return tables
 }
 
 // weigh adds up what the counted bytes should be.

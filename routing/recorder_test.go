@@ -188,12 +188,12 @@ func TestRecentStopsWhenAsked(t *testing.T) {
 
 func TestLargeRequestsMakeTheRingGrow(t *testing.T) {
 	table := mustTable(t, newCatalog(newChannel("a")))
-	rec, router := NewRecorder(RecorderOptions{Requests: 64 * 256}), NewRouter()
+	rec, router := NewRecorder(RecorderOptions{Requests: 64 * 128}), NewRouter()
 	router.Swap(table)
 	before := rec.Stats().Bytes
 	long := strings.Repeat("x", 60)
 	var d Decision
-	for i := range 2 * 64 * 256 {
+	for i := range 2 * 64 * 128 {
 		q := newRequest(func(r *Request) {
 			r.PaymentID = fmt.Sprint("pay-", i)
 			for range 10 {
@@ -204,10 +204,10 @@ func TestLargeRequestsMakeTheRingGrow(t *testing.T) {
 		rec.Keep(q, &d)
 	}
 	s := rec.Stats()
-	if s.Requests != 64*256 || s.Crowded != 0 {
-		t.Errorf("%d requests are kept, %d went early, want %d and none", s.Requests, s.Crowded, 64*256)
+	if s.Requests != 64*128 || s.Crowded != 0 {
+		t.Errorf("%d requests are kept, %d went early, want %d and none", s.Requests, s.Crowded, 64*128)
 	}
-	if s.Bytes <= before || s.Bytes > 64*256*(1024+96)+64*2048 {
+	if s.Bytes <= before || s.Bytes > 64*128*(1024+96)+64*2048 {
 		t.Errorf("it takes %d bytes, took %d", s.Bytes, before)
 	}
 	n := 0

@@ -1,5 +1,7 @@
 package routing
 
+import "slices"
+
 // Replay says what came of deciding a kept request again.
 type Replay struct {
 	Kept
@@ -20,4 +22,12 @@ func (r *Recorder) Replay(k Kept) Replay {
 	_ = Decide(out.Table, &k.Request, k.ID.Second, k.ID.Admission, &d) // a refusal is an answer, and part of the bytes
 	out.Same = d.ID == k.ID && d.Digest() == k.Digest
 	return out
+}
+
+// KeptOf copies what is needed to make a decision again, and returns the table that made it, nil if none did. The copy shares
+// no list with the buffers.
+func KeptOf(q *Request, d *Decision) (Kept, *Table) {
+	k := Kept{Request: *q, ID: d.ID, Digest: d.Digest()}
+	k.Request.Enrolled, k.Request.Exclude, k.Request.Attempts = slices.Clone(q.Enrolled), slices.Clone(q.Exclude), slices.Clone(q.Attempts)
+	return k, d.table
 }

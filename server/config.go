@@ -97,6 +97,7 @@ type Config struct {
 	Series         SeriesReader                   // what QuerySeries reads; nil = it is not built here
 	Memory         *routing.Memory                // what remembers attempts for callers that forget them; nil = one with the defaults
 	Recorder       *routing.Recorder              // what keeps decisions for ExplainRoute; nil = one with the defaults
+	Decisions      *DecisionLog                   // where a sample of the decisions is logged; nil = nowhere
 	Control        func() monitor.ControlCounters // figures of monitor's Control; nil = not exported
 	AllowAnonymous bool                           // callers without a token may do everything; for a loopback address only
 	TLS            *tls.Config                    // nil = plain text

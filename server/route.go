@@ -53,6 +53,7 @@ func (r *routingService) Route(_ context.Context, m *sluicev1.RouteRequest) (*sl
 	second := r.s.cfg.Clock.Second()
 	err := r.s.cfg.Memory.Route(r.s.cfg.Router, &w.request, second, &w.decision)
 	r.s.recorder.Keep(&w.request, &w.decision)
+	r.s.cfg.Decisions.Offer(&w.request, &w.decision)
 	if err != nil {
 		return nil, r.refusal(w, second, err)
 	}
