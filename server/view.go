@@ -102,7 +102,7 @@ func (v *viewer) channel(c *configv1.Channel) *sluicev1.ChannelStatus {
 	m := &sluicev1.ChannelStatus{
 		Channel: c.GetId(), Name: c.GetName(), Provider: c.GetProvider(), Phase: statepb.FromPhase(phase), SharePpm: uint32(share),
 		Scopes: []*sluicev1.ScopeStatus{v.scope(whole)}, Traffic: v.traffic(whole), FailureDomains: slices.Sorted(slices.Values(c.GetFailureDomains())),
-		InWindow: v.Table.Plan().Open(c.GetId(), v.now.Unix()),
+		InWindow: v.Table.Plan().Open(c.GetId(), v.now.Unix()), Retired: c.GetRetired(),
 	}
 	for _, s := range v.byChannel[c.GetId()] {
 		if s != whole && notable(v.Fleet.State(s)) {

@@ -27,7 +27,7 @@ func (c *channelService) WatchChannels(m *sluicev1.WatchChannelsRequest, stream 
 	if err != nil {
 		return err
 	}
-	feed := &channelFeed{s: c.s, stream: stream, wanted: wantedChannels(m.GetChannels(), v.Catalog), sent: v.View.Head.Sequence}
+	feed := &channelFeed{s: c.s, stream: stream, asked: m.GetChannels(), wanted: wantedChannels(m.GetChannels(), v.Catalog), sent: v.View.Head.Sequence}
 	if err := feed.full(v); err != nil {
 		return err
 	}
@@ -41,6 +41,7 @@ func (c *channelService) WatchChannels(m *sluicev1.WatchChannelsRequest, stream 
 type channelFeed struct {
 	s      *Server
 	stream grpc.ServerStreamingServer[sluicev1.WatchChannelsResponse]
+	asked  []string // channels asked for; none = all
 	wanted watchedScopes
 	sent   uint64 // sequence of the newest entry that was sent or is part of the full state
 }
@@ -135,6 +136,9 @@ func (f *channelFeed) follow(w *watcher) error {
 				return err
 			}
 			f.sent = max(f.sent, e.Sequence)
+			if err := f.renew(&e); err != nil {
+				return err
+			}
 			beat.Reset(f.s.cfg.Heartbeat)
 		case <-beat.C:
 			if err := f.heartbeat(); err != nil {
@@ -166,10 +170,40 @@ func (f *channelFeed) heartbeat() error {
 	return f.stream.Send(&sluicev1.WatchChannelsResponse{Event: &sluicev1.WatchChannelsResponse_Heartbeat{Heartbeat: b}})
 }
 
+// renew sends the full state anew after another catalogue: it may have other channels.
+func (f *channelFeed) renew(e *monitor.JournalEntry) error {
+	if e.Catalog == 0 {
+		return nil
+	}
+	v, err := f.s.look()
+	if err != nil {
+		return err
+	}
+	f.wanted = wantedChannels(f.asked, v.Catalog)
+	return f.full(v)
+}
+
+// catalog tells of another catalogue; its label is known while it is in force.
+func (f *channelFeed) catalog(e *monitor.JournalEntry, v *viewer) error {
+	if e.Catalog == 0 {
+		return nil
+	}
+	info := monitor.CatalogRevision{Number: e.Catalog, Author: e.Author, Reason: e.Reason, At: e.At, RollbackOf: e.RollbackOf}
+	if v.View.Head.Catalog == e.Catalog {
+		info.Version = v.Catalog.GetVersion()
+	}
+	return f.stream.Send(&sluicev1.WatchChannelsResponse{Event: &sluicev1.WatchChannelsResponse_Catalog{Catalog: &sluicev1.CatalogChanged{
+		Revision: revisionMessage(&info, v.View.Head.Catalog), TableRevision: e.Revision, JournalSequence: e.Sequence,
+	}}})
+}
+
 // entry sends the transitions and alerts of one journal entry.
 func (f *channelFeed) entry(e *monitor.JournalEntry) error {
 	v, err := f.s.look()
 	if err != nil {
+		return err
+	}
+	if err := f.catalog(e, v); err != nil {
 		return err
 	}
 	for i := range e.Moves {

@@ -195,3 +195,26 @@ func TestStopSendsWatchersAway(t *testing.T) {
 		t.Error("ready after Stop")
 	}
 }
+
+// A watch tells of a new catalogue who put it in force and why, and shows the channels anew: there may be others.
+func TestWatchChannels_NewCatalogue(t *testing.T) {
+	s := newStand(t, nil)
+	w := s.watch(t, &sluicev1.WatchChannelsRequest{})
+	c := betaFirst()
+	c.Channels = append(c.GetChannels(), testChannel("epsilon", "ICBC"))
+	c.Channels[0].Retired = true
+	s.apply(t, &sluicev1.ApplyCatalogRequest{Catalog: c, Reason: "alpha ends"})
+	told := next(t, w).GetCatalog()
+	if r := told.GetRevision(); r.GetRevision() != 2 || r.GetVersion() != "v2" || r.GetAuthor() != "owner" || r.GetReason() != "alpha ends" || told.GetJournalSequence() != 2 {
+		t.Errorf("told %v", told)
+	}
+	full := next(t, w).GetFull()
+	if len(full.GetChannels()) != 5 || full.GetTableRevision() != told.GetTableRevision() {
+		t.Fatalf("then %v", full)
+	}
+	for _, ch := range full.GetChannels() {
+		if ch.GetRetired() != (ch.GetChannel() == "alpha") {
+			t.Errorf("%s: retired %v", ch.GetChannel(), ch.GetRetired())
+		}
+	}
+}

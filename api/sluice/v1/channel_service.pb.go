@@ -1001,6 +1001,7 @@ type WatchChannelsResponse struct {
 	//	*WatchChannelsResponse_Transition
 	//	*WatchChannelsResponse_Alert
 	//	*WatchChannelsResponse_Heartbeat
+	//	*WatchChannelsResponse_Catalog
 	Event         isWatchChannelsResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1079,12 +1080,22 @@ func (x *WatchChannelsResponse) GetHeartbeat() *Heartbeat {
 	return nil
 }
 
+func (x *WatchChannelsResponse) GetCatalog() *CatalogChanged {
+	if x != nil {
+		if x, ok := x.Event.(*WatchChannelsResponse_Catalog); ok {
+			return x.Catalog
+		}
+	}
+	return nil
+}
+
 type isWatchChannelsResponse_Event interface {
 	isWatchChannelsResponse_Event()
 }
 
 type WatchChannelsResponse_Full struct {
-	// How all watched channels are doing; first, and after a gap.
+	// How all watched channels are doing; first, after a gap, and after a new
+	// catalogue.
 	Full *ChannelsStatus `protobuf:"bytes,1,opt,name=full,proto3,oneof"`
 }
 
@@ -1103,6 +1114,11 @@ type WatchChannelsResponse_Heartbeat struct {
 	Heartbeat *Heartbeat `protobuf:"bytes,4,opt,name=heartbeat,proto3,oneof"`
 }
 
+type WatchChannelsResponse_Catalog struct {
+	// Another catalogue is in force.
+	Catalog *CatalogChanged `protobuf:"bytes,5,opt,name=catalog,proto3,oneof"`
+}
+
 func (*WatchChannelsResponse_Full) isWatchChannelsResponse_Event() {}
 
 func (*WatchChannelsResponse_Transition) isWatchChannelsResponse_Event() {}
@@ -1110,6 +1126,72 @@ func (*WatchChannelsResponse_Transition) isWatchChannelsResponse_Event() {}
 func (*WatchChannelsResponse_Alert) isWatchChannelsResponse_Event() {}
 
 func (*WatchChannelsResponse_Heartbeat) isWatchChannelsResponse_Event() {}
+
+func (*WatchChannelsResponse_Catalog) isWatchChannelsResponse_Event() {}
+
+// CatalogChanged says that another catalogue is in force.
+type CatalogChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its revision: who put it in force, when and why.
+	Revision *CatalogRevision `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Revision of the table that it made.
+	TableRevision int64 `protobuf:"varint,2,opt,name=table_revision,json=tableRevision,proto3" json:"table_revision,omitempty"`
+	// Sequence of its journal entry.
+	JournalSequence uint64 `protobuf:"varint,3,opt,name=journal_sequence,json=journalSequence,proto3" json:"journal_sequence,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *CatalogChanged) Reset() {
+	*x = CatalogChanged{}
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CatalogChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CatalogChanged) ProtoMessage() {}
+
+func (x *CatalogChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CatalogChanged.ProtoReflect.Descriptor instead.
+func (*CatalogChanged) Descriptor() ([]byte, []int) {
+	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *CatalogChanged) GetRevision() *CatalogRevision {
+	if x != nil {
+		return x.Revision
+	}
+	return nil
+}
+
+func (x *CatalogChanged) GetTableRevision() int64 {
+	if x != nil {
+		return x.TableRevision
+	}
+	return 0
+}
+
+func (x *CatalogChanged) GetJournalSequence() uint64 {
+	if x != nil {
+		return x.JournalSequence
+	}
+	return 0
+}
 
 // ChannelsStatus is how all watched channels are doing.
 type ChannelsStatus struct {
@@ -1128,7 +1210,7 @@ type ChannelsStatus struct {
 
 func (x *ChannelsStatus) Reset() {
 	*x = ChannelsStatus{}
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[11]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1140,7 +1222,7 @@ func (x *ChannelsStatus) String() string {
 func (*ChannelsStatus) ProtoMessage() {}
 
 func (x *ChannelsStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[11]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1153,7 +1235,7 @@ func (x *ChannelsStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelsStatus.ProtoReflect.Descriptor instead.
 func (*ChannelsStatus) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{11}
+	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ChannelsStatus) GetChannels() []*ChannelStatus {
@@ -1200,7 +1282,7 @@ type RaisedAlert struct {
 
 func (x *RaisedAlert) Reset() {
 	*x = RaisedAlert{}
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[12]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1212,7 +1294,7 @@ func (x *RaisedAlert) String() string {
 func (*RaisedAlert) ProtoMessage() {}
 
 func (x *RaisedAlert) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[12]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1225,7 +1307,7 @@ func (x *RaisedAlert) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaisedAlert.ProtoReflect.Descriptor instead.
 func (*RaisedAlert) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{12}
+	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RaisedAlert) GetAlert() *v1.Alert {
@@ -1264,7 +1346,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[13]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1276,7 +1358,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[13]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1289,7 +1371,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{13}
+	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Heartbeat) GetTime() *timestamppb.Timestamp {
@@ -1352,7 +1434,7 @@ type Transition struct {
 
 func (x *Transition) Reset() {
 	*x = Transition{}
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[14]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +1446,7 @@ func (x *Transition) String() string {
 func (*Transition) ProtoMessage() {}
 
 func (x *Transition) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[14]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +1459,7 @@ func (x *Transition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transition.ProtoReflect.Descriptor instead.
 func (*Transition) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{14}
+	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Transition) GetTime() *timestamppb.Timestamp {
@@ -1510,14 +1592,17 @@ type ChannelStatus struct {
 	// Failure domains it depends on.
 	FailureDomains []string `protobuf:"bytes,10,rep,name=failure_domains,json=failureDomains,proto3" json:"failure_domains,omitempty"`
 	// Whether it is open at this time by its windows.
-	InWindow      bool `protobuf:"varint,11,opt,name=in_window,json=inWindow,proto3" json:"in_window,omitempty"`
+	InWindow bool `protobuf:"varint,11,opt,name=in_window,json=inWindow,proto3" json:"in_window,omitempty"`
+	// Whether it is retired: it gets no new payment, its refunds, cancels and
+	// queries reach it.
+	Retired       bool `protobuf:"varint,12,opt,name=retired,proto3" json:"retired,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ChannelStatus) Reset() {
 	*x = ChannelStatus{}
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[15]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1614,7 @@ func (x *ChannelStatus) String() string {
 func (*ChannelStatus) ProtoMessage() {}
 
 func (x *ChannelStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[15]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1627,7 @@ func (x *ChannelStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelStatus.ProtoReflect.Descriptor instead.
 func (*ChannelStatus) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{15}
+	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ChannelStatus) GetChannel() string {
@@ -1622,6 +1707,13 @@ func (x *ChannelStatus) GetInWindow() bool {
 	return false
 }
 
+func (x *ChannelStatus) GetRetired() bool {
+	if x != nil {
+		return x.Retired
+	}
+	return false
+}
+
 // ScopeStatus is how one scope is doing.
 type ScopeStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1653,7 +1745,7 @@ type ScopeStatus struct {
 
 func (x *ScopeStatus) Reset() {
 	*x = ScopeStatus{}
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[16]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1757,7 @@ func (x *ScopeStatus) String() string {
 func (*ScopeStatus) ProtoMessage() {}
 
 func (x *ScopeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[16]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1770,7 @@ func (x *ScopeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopeStatus.ProtoReflect.Descriptor instead.
 func (*ScopeStatus) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{16}
+	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ScopeStatus) GetScope() *Scope {
@@ -1780,7 +1872,7 @@ type StepProgress struct {
 
 func (x *StepProgress) Reset() {
 	*x = StepProgress{}
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[17]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1792,7 +1884,7 @@ func (x *StepProgress) String() string {
 func (*StepProgress) ProtoMessage() {}
 
 func (x *StepProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[17]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1805,7 +1897,7 @@ func (x *StepProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepProgress.ProtoReflect.Descriptor instead.
 func (*StepProgress) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{17}
+	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StepProgress) GetAnswered() float64 {
@@ -1871,7 +1963,7 @@ type Traffic struct {
 
 func (x *Traffic) Reset() {
 	*x = Traffic{}
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[18]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1883,7 +1975,7 @@ func (x *Traffic) String() string {
 func (*Traffic) ProtoMessage() {}
 
 func (x *Traffic) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[18]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1896,7 +1988,7 @@ func (x *Traffic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Traffic.ProtoReflect.Descriptor instead.
 func (*Traffic) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{18}
+	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Traffic) GetWindow() *durationpb.Duration {
@@ -1962,7 +2054,7 @@ type QuerySeriesRequest struct {
 
 func (x *QuerySeriesRequest) Reset() {
 	*x = QuerySeriesRequest{}
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[19]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1974,7 +2066,7 @@ func (x *QuerySeriesRequest) String() string {
 func (*QuerySeriesRequest) ProtoMessage() {}
 
 func (x *QuerySeriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[19]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1987,7 +2079,7 @@ func (x *QuerySeriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySeriesRequest.ProtoReflect.Descriptor instead.
 func (*QuerySeriesRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{19}
+	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *QuerySeriesRequest) GetScope() *Scope {
@@ -2045,7 +2137,7 @@ type QuerySeriesResponse struct {
 
 func (x *QuerySeriesResponse) Reset() {
 	*x = QuerySeriesResponse{}
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[20]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2057,7 +2149,7 @@ func (x *QuerySeriesResponse) String() string {
 func (*QuerySeriesResponse) ProtoMessage() {}
 
 func (x *QuerySeriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[20]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2070,7 +2162,7 @@ func (x *QuerySeriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySeriesResponse.ProtoReflect.Descriptor instead.
 func (*QuerySeriesResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{20}
+	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *QuerySeriesResponse) GetPoints() []*SeriesPoint {
@@ -2116,7 +2208,7 @@ type SeriesPoint struct {
 
 func (x *SeriesPoint) Reset() {
 	*x = SeriesPoint{}
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[21]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2128,7 +2220,7 @@ func (x *SeriesPoint) String() string {
 func (*SeriesPoint) ProtoMessage() {}
 
 func (x *SeriesPoint) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_v1_channel_service_proto_msgTypes[21]
+	mi := &file_sluice_v1_channel_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2233,7 @@ func (x *SeriesPoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeriesPoint.ProtoReflect.Descriptor instead.
 func (*SeriesPoint) Descriptor() ([]byte, []int) {
-	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{21}
+	return file_sluice_v1_channel_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SeriesPoint) GetTime() *timestamppb.Timestamp {
@@ -2218,7 +2310,7 @@ var File_sluice_v1_channel_service_proto protoreflect.FileDescriptor
 
 const file_sluice_v1_channel_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fsluice/v1/channel_service.proto\x12\tsluice.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esluice/config/v1/catalog.proto\x1a\x1fsluice/config/v1/incident.proto\x1a\x1dsluice/config/v1/policy.proto\x1a\x1csluice/config/v1/state.proto\x1a\x15sluice/v1/scope.proto\"\xa2\x02\n" +
+	"\x1fsluice/v1/channel_service.proto\x12\tsluice.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esluice/config/v1/catalog.proto\x1a\x1fsluice/config/v1/incident.proto\x1a\x1dsluice/config/v1/policy.proto\x1a\x1csluice/config/v1/state.proto\x1a\x1fsluice/v1/catalog_service.proto\x1a\x15sluice/v1/scope.proto\"\xa2\x02\n" +
 	"\x13ListChannelsRequest\x12%\n" +
 	"\tpage_size\x18\x01 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
@@ -2282,15 +2374,20 @@ const file_sluice_v1_channel_service_proto_rawDesc = "" +
 	"\fusable_after\x18\x04 \x03(\tR\vusableAfter\"\x8b\x01\n" +
 	"\x14WatchChannelsRequest\x12L\n" +
 	"\bchannels\x18\x01 \x03(\tB0\xbaH-\x92\x01*\x10\xe8\a\"%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\bchannels\x12%\n" +
-	"\x0eafter_sequence\x18\x02 \x01(\x04R\rafterSequence\"\xf0\x01\n" +
+	"\x0eafter_sequence\x18\x02 \x01(\x04R\rafterSequence\"\xa7\x02\n" +
 	"\x15WatchChannelsResponse\x12/\n" +
 	"\x04full\x18\x01 \x01(\v2\x19.sluice.v1.ChannelsStatusH\x00R\x04full\x127\n" +
 	"\n" +
 	"transition\x18\x02 \x01(\v2\x15.sluice.v1.TransitionH\x00R\n" +
 	"transition\x12.\n" +
 	"\x05alert\x18\x03 \x01(\v2\x16.sluice.v1.RaisedAlertH\x00R\x05alert\x124\n" +
-	"\theartbeat\x18\x04 \x01(\v2\x14.sluice.v1.HeartbeatH\x00R\theartbeatB\a\n" +
-	"\x05event\"\xd9\x01\n" +
+	"\theartbeat\x18\x04 \x01(\v2\x14.sluice.v1.HeartbeatH\x00R\theartbeat\x125\n" +
+	"\acatalog\x18\x05 \x01(\v2\x19.sluice.v1.CatalogChangedH\x00R\acatalogB\a\n" +
+	"\x05event\"\x9a\x01\n" +
+	"\x0eCatalogChanged\x126\n" +
+	"\brevision\x18\x01 \x01(\v2\x1a.sluice.v1.CatalogRevisionR\brevision\x12%\n" +
+	"\x0etable_revision\x18\x02 \x01(\x03R\rtableRevision\x12)\n" +
+	"\x10journal_sequence\x18\x03 \x01(\x04R\x0fjournalSequence\"\xd9\x01\n" +
 	"\x0eChannelsStatus\x124\n" +
 	"\bchannels\x18\x01 \x03(\v2\x18.sluice.v1.ChannelStatusR\bchannels\x12?\n" +
 	"\x0ffailure_domains\x18\x02 \x03(\v2\x16.sluice.v1.ScopeStatusR\x0efailureDomains\x12%\n" +
@@ -2323,7 +2420,7 @@ const file_sluice_v1_channel_service_proto_rawDesc = "" +
 	"\bevidence\x18\f \x01(\v2\x1a.sluice.config.v1.EvidenceR\bevidence\x12.\n" +
 	"\x06status\x18\r \x01(\v2\x16.sluice.v1.ScopeStatusR\x06status\x12%\n" +
 	"\x0etable_revision\x18\x0e \x01(\x03R\rtableRevision\x12)\n" +
-	"\x10journal_sequence\x18\x0f \x01(\x04R\x0fjournalSequence\"\x96\x03\n" +
+	"\x10journal_sequence\x18\x0f \x01(\x04R\x0fjournalSequence\"\xb0\x03\n" +
 	"\rChannelStatus\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\tR\achannel\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -2336,7 +2433,8 @@ const file_sluice_v1_channel_service_proto_rawDesc = "" +
 	"\atraffic\x18\t \x01(\v2\x12.sluice.v1.TrafficR\atraffic\x12'\n" +
 	"\x0ffailure_domains\x18\n" +
 	" \x03(\tR\x0efailureDomains\x12\x1b\n" +
-	"\tin_window\x18\v \x01(\bR\binWindow\"\xc9\x03\n" +
+	"\tin_window\x18\v \x01(\bR\binWindow\x12\x18\n" +
+	"\aretired\x18\f \x01(\bR\aretired\"\xc9\x03\n" +
 	"\vScopeStatus\x12&\n" +
 	"\x05scope\x18\x01 \x01(\v2\x10.sluice.v1.ScopeR\x05scope\x12-\n" +
 	"\x05phase\x18\x02 \x01(\x0e2\x17.sluice.config.v1.PhaseR\x05phase\x12\x1b\n" +
@@ -2428,7 +2526,7 @@ func file_sluice_v1_channel_service_proto_rawDescGZIP() []byte {
 }
 
 var file_sluice_v1_channel_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sluice_v1_channel_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_sluice_v1_channel_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_sluice_v1_channel_service_proto_goTypes = []any{
 	(Action)(0),                   // 0: sluice.v1.Action
 	(Guard)(0),                    // 1: sluice.v1.Guard
@@ -2443,101 +2541,105 @@ var file_sluice_v1_channel_service_proto_goTypes = []any{
 	(*LaneShift)(nil),             // 10: sluice.v1.LaneShift
 	(*WatchChannelsRequest)(nil),  // 11: sluice.v1.WatchChannelsRequest
 	(*WatchChannelsResponse)(nil), // 12: sluice.v1.WatchChannelsResponse
-	(*ChannelsStatus)(nil),        // 13: sluice.v1.ChannelsStatus
-	(*RaisedAlert)(nil),           // 14: sluice.v1.RaisedAlert
-	(*Heartbeat)(nil),             // 15: sluice.v1.Heartbeat
-	(*Transition)(nil),            // 16: sluice.v1.Transition
-	(*ChannelStatus)(nil),         // 17: sluice.v1.ChannelStatus
-	(*ScopeStatus)(nil),           // 18: sluice.v1.ScopeStatus
-	(*StepProgress)(nil),          // 19: sluice.v1.StepProgress
-	(*Traffic)(nil),               // 20: sluice.v1.Traffic
-	(*QuerySeriesRequest)(nil),    // 21: sluice.v1.QuerySeriesRequest
-	(*QuerySeriesResponse)(nil),   // 22: sluice.v1.QuerySeriesResponse
-	(*SeriesPoint)(nil),           // 23: sluice.v1.SeriesPoint
-	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
-	(*v1.Channel)(nil),            // 25: sluice.config.v1.Channel
-	(*v1.Policy)(nil),             // 26: sluice.config.v1.Policy
-	(*Scope)(nil),                 // 27: sluice.v1.Scope
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*v1.Alert)(nil),              // 29: sluice.config.v1.Alert
-	(*v1.Contact)(nil),            // 30: sluice.config.v1.Contact
-	(v1.Phase)(0),                 // 31: sluice.config.v1.Phase
-	(v1.Cause)(0),                 // 32: sluice.config.v1.Cause
-	(v1.IncidentKind)(0),          // 33: sluice.config.v1.IncidentKind
-	(*v1.Evidence)(nil),           // 34: sluice.config.v1.Evidence
-	(*v1.ScopeState)(nil),         // 35: sluice.config.v1.ScopeState
-	(*v1.OutcomeCount)(nil),       // 36: sluice.config.v1.OutcomeCount
-	(*v1.ReasonCount)(nil),        // 37: sluice.config.v1.ReasonCount
+	(*CatalogChanged)(nil),        // 13: sluice.v1.CatalogChanged
+	(*ChannelsStatus)(nil),        // 14: sluice.v1.ChannelsStatus
+	(*RaisedAlert)(nil),           // 15: sluice.v1.RaisedAlert
+	(*Heartbeat)(nil),             // 16: sluice.v1.Heartbeat
+	(*Transition)(nil),            // 17: sluice.v1.Transition
+	(*ChannelStatus)(nil),         // 18: sluice.v1.ChannelStatus
+	(*ScopeStatus)(nil),           // 19: sluice.v1.ScopeStatus
+	(*StepProgress)(nil),          // 20: sluice.v1.StepProgress
+	(*Traffic)(nil),               // 21: sluice.v1.Traffic
+	(*QuerySeriesRequest)(nil),    // 22: sluice.v1.QuerySeriesRequest
+	(*QuerySeriesResponse)(nil),   // 23: sluice.v1.QuerySeriesResponse
+	(*SeriesPoint)(nil),           // 24: sluice.v1.SeriesPoint
+	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(*v1.Channel)(nil),            // 26: sluice.config.v1.Channel
+	(*v1.Policy)(nil),             // 27: sluice.config.v1.Policy
+	(*Scope)(nil),                 // 28: sluice.v1.Scope
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*CatalogRevision)(nil),       // 30: sluice.v1.CatalogRevision
+	(*v1.Alert)(nil),              // 31: sluice.config.v1.Alert
+	(*v1.Contact)(nil),            // 32: sluice.config.v1.Contact
+	(v1.Phase)(0),                 // 33: sluice.config.v1.Phase
+	(v1.Cause)(0),                 // 34: sluice.config.v1.Cause
+	(v1.IncidentKind)(0),          // 35: sluice.config.v1.IncidentKind
+	(*v1.Evidence)(nil),           // 36: sluice.config.v1.Evidence
+	(*v1.ScopeState)(nil),         // 37: sluice.config.v1.ScopeState
+	(*v1.OutcomeCount)(nil),       // 38: sluice.config.v1.OutcomeCount
+	(*v1.ReasonCount)(nil),        // 39: sluice.config.v1.ReasonCount
 }
 var file_sluice_v1_channel_service_proto_depIdxs = []int32{
-	17, // 0: sluice.v1.ListChannelsResponse.channels:type_name -> sluice.v1.ChannelStatus
-	18, // 1: sluice.v1.ListChannelsResponse.failure_domains:type_name -> sluice.v1.ScopeStatus
-	24, // 2: sluice.v1.ListChannelsResponse.table_age:type_name -> google.protobuf.Duration
-	17, // 3: sluice.v1.GetChannelResponse.channel:type_name -> sluice.v1.ChannelStatus
-	25, // 4: sluice.v1.GetChannelResponse.config:type_name -> sluice.config.v1.Channel
-	26, // 5: sluice.v1.GetChannelResponse.policy:type_name -> sluice.config.v1.Policy
-	24, // 6: sluice.v1.GetChannelResponse.table_age:type_name -> google.protobuf.Duration
+	18, // 0: sluice.v1.ListChannelsResponse.channels:type_name -> sluice.v1.ChannelStatus
+	19, // 1: sluice.v1.ListChannelsResponse.failure_domains:type_name -> sluice.v1.ScopeStatus
+	25, // 2: sluice.v1.ListChannelsResponse.table_age:type_name -> google.protobuf.Duration
+	18, // 3: sluice.v1.GetChannelResponse.channel:type_name -> sluice.v1.ChannelStatus
+	26, // 4: sluice.v1.GetChannelResponse.config:type_name -> sluice.config.v1.Channel
+	27, // 5: sluice.v1.GetChannelResponse.policy:type_name -> sluice.config.v1.Policy
+	25, // 6: sluice.v1.GetChannelResponse.table_age:type_name -> google.protobuf.Duration
 	0,  // 7: sluice.v1.SwitchChannelRequest.action:type_name -> sluice.v1.Action
-	27, // 8: sluice.v1.SwitchChannelRequest.scope:type_name -> sluice.v1.Scope
-	24, // 9: sluice.v1.SwitchChannelRequest.expire_after:type_name -> google.protobuf.Duration
-	28, // 10: sluice.v1.SwitchChannelRequest.expire_time:type_name -> google.protobuf.Timestamp
+	28, // 8: sluice.v1.SwitchChannelRequest.scope:type_name -> sluice.v1.Scope
+	25, // 9: sluice.v1.SwitchChannelRequest.expire_after:type_name -> google.protobuf.Duration
+	29, // 10: sluice.v1.SwitchChannelRequest.expire_time:type_name -> google.protobuf.Timestamp
 	1,  // 11: sluice.v1.SwitchChannelRequest.override_guards:type_name -> sluice.v1.Guard
-	18, // 12: sluice.v1.SwitchChannelResponse.scopes:type_name -> sluice.v1.ScopeStatus
+	19, // 12: sluice.v1.SwitchChannelResponse.scopes:type_name -> sluice.v1.ScopeStatus
 	8,  // 13: sluice.v1.SwitchChannelResponse.shift:type_name -> sluice.v1.PredictedShift
 	6,  // 14: sluice.v1.SwitchChannelResponse.undo:type_name -> sluice.v1.SwitchChannelRequest
 	9,  // 15: sluice.v1.PredictedShift.channels:type_name -> sluice.v1.ChannelShift
 	10, // 16: sluice.v1.PredictedShift.lanes:type_name -> sluice.v1.LaneShift
-	13, // 17: sluice.v1.WatchChannelsResponse.full:type_name -> sluice.v1.ChannelsStatus
-	16, // 18: sluice.v1.WatchChannelsResponse.transition:type_name -> sluice.v1.Transition
-	14, // 19: sluice.v1.WatchChannelsResponse.alert:type_name -> sluice.v1.RaisedAlert
-	15, // 20: sluice.v1.WatchChannelsResponse.heartbeat:type_name -> sluice.v1.Heartbeat
-	17, // 21: sluice.v1.ChannelsStatus.channels:type_name -> sluice.v1.ChannelStatus
-	18, // 22: sluice.v1.ChannelsStatus.failure_domains:type_name -> sluice.v1.ScopeStatus
-	29, // 23: sluice.v1.RaisedAlert.alert:type_name -> sluice.config.v1.Alert
-	30, // 24: sluice.v1.RaisedAlert.owner:type_name -> sluice.config.v1.Contact
-	28, // 25: sluice.v1.Heartbeat.time:type_name -> google.protobuf.Timestamp
-	28, // 26: sluice.v1.Transition.time:type_name -> google.protobuf.Timestamp
-	27, // 27: sluice.v1.Transition.scope:type_name -> sluice.v1.Scope
-	31, // 28: sluice.v1.Transition.from:type_name -> sluice.config.v1.Phase
-	31, // 29: sluice.v1.Transition.to:type_name -> sluice.config.v1.Phase
-	32, // 30: sluice.v1.Transition.cause:type_name -> sluice.config.v1.Cause
-	33, // 31: sluice.v1.Transition.incident_kind:type_name -> sluice.config.v1.IncidentKind
-	34, // 32: sluice.v1.Transition.evidence:type_name -> sluice.config.v1.Evidence
-	18, // 33: sluice.v1.Transition.status:type_name -> sluice.v1.ScopeStatus
-	31, // 34: sluice.v1.ChannelStatus.phase:type_name -> sluice.config.v1.Phase
-	18, // 35: sluice.v1.ChannelStatus.scopes:type_name -> sluice.v1.ScopeStatus
-	20, // 36: sluice.v1.ChannelStatus.traffic:type_name -> sluice.v1.Traffic
-	27, // 37: sluice.v1.ScopeStatus.scope:type_name -> sluice.v1.Scope
-	31, // 38: sluice.v1.ScopeStatus.phase:type_name -> sluice.config.v1.Phase
-	35, // 39: sluice.v1.ScopeStatus.state:type_name -> sluice.config.v1.ScopeState
-	34, // 40: sluice.v1.ScopeStatus.evidence:type_name -> sluice.config.v1.Evidence
-	28, // 41: sluice.v1.ScopeStatus.next_time:type_name -> google.protobuf.Timestamp
-	19, // 42: sluice.v1.ScopeStatus.progress:type_name -> sluice.v1.StepProgress
-	20, // 43: sluice.v1.ScopeStatus.traffic:type_name -> sluice.v1.Traffic
-	24, // 44: sluice.v1.Traffic.window:type_name -> google.protobuf.Duration
-	27, // 45: sluice.v1.QuerySeriesRequest.scope:type_name -> sluice.v1.Scope
-	28, // 46: sluice.v1.QuerySeriesRequest.start_time:type_name -> google.protobuf.Timestamp
-	28, // 47: sluice.v1.QuerySeriesRequest.end_time:type_name -> google.protobuf.Timestamp
-	24, // 48: sluice.v1.QuerySeriesRequest.step:type_name -> google.protobuf.Duration
-	23, // 49: sluice.v1.QuerySeriesResponse.points:type_name -> sluice.v1.SeriesPoint
-	28, // 50: sluice.v1.SeriesPoint.time:type_name -> google.protobuf.Timestamp
-	36, // 51: sluice.v1.SeriesPoint.outcomes:type_name -> sluice.config.v1.OutcomeCount
-	37, // 52: sluice.v1.SeriesPoint.reasons:type_name -> sluice.config.v1.ReasonCount
-	2,  // 53: sluice.v1.ChannelService.ListChannels:input_type -> sluice.v1.ListChannelsRequest
-	4,  // 54: sluice.v1.ChannelService.GetChannel:input_type -> sluice.v1.GetChannelRequest
-	6,  // 55: sluice.v1.ChannelService.SwitchChannel:input_type -> sluice.v1.SwitchChannelRequest
-	11, // 56: sluice.v1.ChannelService.WatchChannels:input_type -> sluice.v1.WatchChannelsRequest
-	21, // 57: sluice.v1.ChannelService.QuerySeries:input_type -> sluice.v1.QuerySeriesRequest
-	3,  // 58: sluice.v1.ChannelService.ListChannels:output_type -> sluice.v1.ListChannelsResponse
-	5,  // 59: sluice.v1.ChannelService.GetChannel:output_type -> sluice.v1.GetChannelResponse
-	7,  // 60: sluice.v1.ChannelService.SwitchChannel:output_type -> sluice.v1.SwitchChannelResponse
-	12, // 61: sluice.v1.ChannelService.WatchChannels:output_type -> sluice.v1.WatchChannelsResponse
-	22, // 62: sluice.v1.ChannelService.QuerySeries:output_type -> sluice.v1.QuerySeriesResponse
-	58, // [58:63] is the sub-list for method output_type
-	53, // [53:58] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	14, // 17: sluice.v1.WatchChannelsResponse.full:type_name -> sluice.v1.ChannelsStatus
+	17, // 18: sluice.v1.WatchChannelsResponse.transition:type_name -> sluice.v1.Transition
+	15, // 19: sluice.v1.WatchChannelsResponse.alert:type_name -> sluice.v1.RaisedAlert
+	16, // 20: sluice.v1.WatchChannelsResponse.heartbeat:type_name -> sluice.v1.Heartbeat
+	13, // 21: sluice.v1.WatchChannelsResponse.catalog:type_name -> sluice.v1.CatalogChanged
+	30, // 22: sluice.v1.CatalogChanged.revision:type_name -> sluice.v1.CatalogRevision
+	18, // 23: sluice.v1.ChannelsStatus.channels:type_name -> sluice.v1.ChannelStatus
+	19, // 24: sluice.v1.ChannelsStatus.failure_domains:type_name -> sluice.v1.ScopeStatus
+	31, // 25: sluice.v1.RaisedAlert.alert:type_name -> sluice.config.v1.Alert
+	32, // 26: sluice.v1.RaisedAlert.owner:type_name -> sluice.config.v1.Contact
+	29, // 27: sluice.v1.Heartbeat.time:type_name -> google.protobuf.Timestamp
+	29, // 28: sluice.v1.Transition.time:type_name -> google.protobuf.Timestamp
+	28, // 29: sluice.v1.Transition.scope:type_name -> sluice.v1.Scope
+	33, // 30: sluice.v1.Transition.from:type_name -> sluice.config.v1.Phase
+	33, // 31: sluice.v1.Transition.to:type_name -> sluice.config.v1.Phase
+	34, // 32: sluice.v1.Transition.cause:type_name -> sluice.config.v1.Cause
+	35, // 33: sluice.v1.Transition.incident_kind:type_name -> sluice.config.v1.IncidentKind
+	36, // 34: sluice.v1.Transition.evidence:type_name -> sluice.config.v1.Evidence
+	19, // 35: sluice.v1.Transition.status:type_name -> sluice.v1.ScopeStatus
+	33, // 36: sluice.v1.ChannelStatus.phase:type_name -> sluice.config.v1.Phase
+	19, // 37: sluice.v1.ChannelStatus.scopes:type_name -> sluice.v1.ScopeStatus
+	21, // 38: sluice.v1.ChannelStatus.traffic:type_name -> sluice.v1.Traffic
+	28, // 39: sluice.v1.ScopeStatus.scope:type_name -> sluice.v1.Scope
+	33, // 40: sluice.v1.ScopeStatus.phase:type_name -> sluice.config.v1.Phase
+	37, // 41: sluice.v1.ScopeStatus.state:type_name -> sluice.config.v1.ScopeState
+	36, // 42: sluice.v1.ScopeStatus.evidence:type_name -> sluice.config.v1.Evidence
+	29, // 43: sluice.v1.ScopeStatus.next_time:type_name -> google.protobuf.Timestamp
+	20, // 44: sluice.v1.ScopeStatus.progress:type_name -> sluice.v1.StepProgress
+	21, // 45: sluice.v1.ScopeStatus.traffic:type_name -> sluice.v1.Traffic
+	25, // 46: sluice.v1.Traffic.window:type_name -> google.protobuf.Duration
+	28, // 47: sluice.v1.QuerySeriesRequest.scope:type_name -> sluice.v1.Scope
+	29, // 48: sluice.v1.QuerySeriesRequest.start_time:type_name -> google.protobuf.Timestamp
+	29, // 49: sluice.v1.QuerySeriesRequest.end_time:type_name -> google.protobuf.Timestamp
+	25, // 50: sluice.v1.QuerySeriesRequest.step:type_name -> google.protobuf.Duration
+	24, // 51: sluice.v1.QuerySeriesResponse.points:type_name -> sluice.v1.SeriesPoint
+	29, // 52: sluice.v1.SeriesPoint.time:type_name -> google.protobuf.Timestamp
+	38, // 53: sluice.v1.SeriesPoint.outcomes:type_name -> sluice.config.v1.OutcomeCount
+	39, // 54: sluice.v1.SeriesPoint.reasons:type_name -> sluice.config.v1.ReasonCount
+	2,  // 55: sluice.v1.ChannelService.ListChannels:input_type -> sluice.v1.ListChannelsRequest
+	4,  // 56: sluice.v1.ChannelService.GetChannel:input_type -> sluice.v1.GetChannelRequest
+	6,  // 57: sluice.v1.ChannelService.SwitchChannel:input_type -> sluice.v1.SwitchChannelRequest
+	11, // 58: sluice.v1.ChannelService.WatchChannels:input_type -> sluice.v1.WatchChannelsRequest
+	22, // 59: sluice.v1.ChannelService.QuerySeries:input_type -> sluice.v1.QuerySeriesRequest
+	3,  // 60: sluice.v1.ChannelService.ListChannels:output_type -> sluice.v1.ListChannelsResponse
+	5,  // 61: sluice.v1.ChannelService.GetChannel:output_type -> sluice.v1.GetChannelResponse
+	7,  // 62: sluice.v1.ChannelService.SwitchChannel:output_type -> sluice.v1.SwitchChannelResponse
+	12, // 63: sluice.v1.ChannelService.WatchChannels:output_type -> sluice.v1.WatchChannelsResponse
+	23, // 64: sluice.v1.ChannelService.QuerySeries:output_type -> sluice.v1.QuerySeriesResponse
+	60, // [60:65] is the sub-list for method output_type
+	55, // [55:60] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_sluice_v1_channel_service_proto_init() }
@@ -2545,6 +2647,7 @@ func file_sluice_v1_channel_service_proto_init() {
 	if File_sluice_v1_channel_service_proto != nil {
 		return
 	}
+	file_sluice_v1_catalog_service_proto_init()
 	file_sluice_v1_scope_proto_init()
 	file_sluice_v1_channel_service_proto_msgTypes[4].OneofWrappers = []any{
 		(*SwitchChannelRequest_ExpireAfter)(nil),
@@ -2555,6 +2658,7 @@ func file_sluice_v1_channel_service_proto_init() {
 		(*WatchChannelsResponse_Transition)(nil),
 		(*WatchChannelsResponse_Alert)(nil),
 		(*WatchChannelsResponse_Heartbeat)(nil),
+		(*WatchChannelsResponse_Catalog)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2562,7 +2666,7 @@ func file_sluice_v1_channel_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_v1_channel_service_proto_rawDesc), len(file_sluice_v1_channel_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,8 @@ func (b *bookmark) news(m *sluicev1.WatchChannelsResponse) bool {
 		return b.entry(e.Transition.GetJournalSequence())
 	case *sluicev1.WatchChannelsResponse_Alert:
 		return b.entry(e.Alert.GetJournalSequence())
+	case *sluicev1.WatchChannelsResponse_Catalog:
+		return b.entry(e.Catalog.GetJournalSequence())
 	}
 	return true
 }

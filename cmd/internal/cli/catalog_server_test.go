@@ -290,3 +290,16 @@ func TestCatalog_CompletionAndRetiring(t *testing.T) {
 		t.Errorf("its refund: %v, %v", r, err)
 	}
 }
+
+// A watch says in a line that another catalogue is in force, and the list of channels marks what is retired.
+func TestStory_Catalogue(t *testing.T) {
+	m := &sluicev1.WatchChannelsResponse{Event: &sluicev1.WatchChannelsResponse_Catalog{Catalog: &sluicev1.CatalogChanged{
+		Revision: &sluicev1.CatalogRevision{Revision: 3, Version: "v1", Author: "li", Reason: "too many declines", CreateTime: at(3, 6, 23), RollbackOf: 1},
+	}}}
+	if got := story(m, zone); got != `03:06:23  CATALOGUE     revision 3 (v1), back to 1  by li: "too many declines"` {
+		t.Errorf("told %s", got)
+	}
+	s := openShop(t)
+	s.want(ExitOK, "catalog", "apply", s.file("id: wechat}", "id: wechat, retired: true}"), "--reason", "contract ends", "--yes")
+	wantText(t, s.want(ExitOK, "channels").out, "· RETIRED  wechat", "✔ HEALTHY  alipay")
+}

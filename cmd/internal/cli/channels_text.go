@@ -35,6 +35,8 @@ func channelStanding(c *sluicev1.ChannelStatus) standing {
 	switch {
 	case whole.harm == harmNone && parts > 0:
 		return standing{"◐", plural(parts, "part") + " not healthy", yellow, harmPartial}
+	case whole.harm == harmNone && c.GetRetired():
+		return standing{"·", "RETIRED", dim, harmNone}
 	case whole.harm == harmNone && !c.GetInWindow():
 		return standing{"✔", "HEALTHY, outside its hours", green, harmNone}
 	}

@@ -81,6 +81,8 @@ func (l *live) note(e event) {
 	switch m := e.message.GetEvent().(type) {
 	case *sluicev1.WatchChannelsResponse_Transition:
 		l.changed, l.wanted = true, max(l.wanted, m.Transition.GetTableRevision())
+	case *sluicev1.WatchChannelsResponse_Catalog:
+		l.changed, l.wanted = true, max(l.wanted, m.Catalog.GetTableRevision())
 	case *sluicev1.WatchChannelsResponse_Full:
 		if m.Full.GetTableRevision() > l.reply.GetTableRevision() {
 			l.changed, l.wanted = true, max(l.wanted, m.Full.GetTableRevision())

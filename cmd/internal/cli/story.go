@@ -26,6 +26,8 @@ func story(r *sluicev1.WatchChannelsResponse, loc *time.Location) string {
 		return storyOfTransition(e.Transition, loc)
 	case *sluicev1.WatchChannelsResponse_Alert:
 		return storyOfAlert(e.Alert, loc)
+	case *sluicev1.WatchChannelsResponse_Catalog:
+		return storyOfCatalog(e.Catalog.GetRevision(), loc)
 	}
 	return ""
 }
@@ -41,6 +43,17 @@ func storyOfTransition(t *sluicev1.Transition, loc *time.Location) string {
 
 func storyLine(at time.Time, deed, what string) string {
 	return at.Format("15:04:05") + "  " + pad(deed, deedWidth) + "  " + what
+}
+
+func storyOfCatalog(r *sluicev1.CatalogRevision, loc *time.Location) string {
+	what := fmt.Sprintf("revision %d", r.GetRevision())
+	if r.GetVersion() != "" {
+		what += " (" + clean(r.GetVersion()) + ")"
+	}
+	if r.GetRollbackOf() != 0 {
+		what += fmt.Sprintf(", back to %d", r.GetRollbackOf())
+	}
+	return storyLine(r.GetCreateTime().AsTime().In(loc), "CATALOGUE", what) + fmt.Sprintf("  by %s: %q", clean(r.GetAuthor()), clean(r.GetReason()))
 }
 
 // storyOfAlert leaves out the alerts that accompany a transition, which is a line of its own.
