@@ -60,6 +60,26 @@ func TestMostSpecificScore(t *testing.T) {
 	}
 }
 
+// TestNewScoresRankAnew on the same plan, and equal ones are not worked out again.
+func TestNewScoresRankAnew(t *testing.T) {
+	p := mustPlan(t, three(noFacts, noFacts, noFacts, successRate(0)))
+	var d Decision
+	for i, want := range []string{"a b c", "c b a", "a b c"} {
+		list := channelScores(970_000, 960_000, 950_000)
+		if i == 1 {
+			list = channelScores(950_000, 960_000, 970_000)
+		}
+		table := p.Table(Revision{1, int64(i + 1)}, nil, scores(list...))
+		if err := decide(table, newRequest(), noon, &d); err != nil || names(&d) != want {
+			t.Errorf("%s, %v, want %s", names(&d), err, want)
+		}
+		again := p.Table(Revision{1, int64(i + 2)}, []statemachine.State{off(statemachine.ChannelScope("b"))}, scores(slices.Clone(list)...))
+		if again.scored != table.scored {
+			t.Error("worked out twice")
+		}
+	}
+}
+
 // TestAccountsAreRankedByWhatIsLeft ranks accounts of one channel apart, each by the lesser of its own and the channel's.
 func TestAccountsAreRankedByWhatIsLeft(t *testing.T) {
 	twoAccounts := func(c *configv1.Channel) {
