@@ -141,8 +141,7 @@ func newNotes(payments, standard int) notes {
 	if payments <= 0 {
 		payments = standard
 	}
-	half := uint64(max(payments/2, 8)) //nolint:gosec // positive
-	return notes{cells: 1 << bits.Len64(half*4/3)}
+	return notes{cells: 1 << bits.Len64(word(int64(max(payments/2, 8)*4/3)))}
 }
 
 // find returns what is remembered under a key, nil if nothing.
@@ -221,7 +220,7 @@ func (n *notes) held() (payments int, since int64) {
 }
 
 func (t *noteTable) find(key uint64) *noteCell {
-	mask := uint64(len(t.cells) - 1)
+	mask := word(int64(len(t.cells) - 1))
 	for at := key & mask; ; at = (at + 1) & mask {
 		switch t.cells[at].key.Load() {
 		case key:
@@ -234,7 +233,7 @@ func (t *noteTable) find(key uint64) *noteCell {
 
 // claim returns the cell of a key, taken anew if it must be; nil if the table is full.
 func (t *noteTable) claim(key uint64) *noteCell {
-	mask := uint64(len(t.cells) - 1)
+	mask := word(int64(len(t.cells) - 1))
 	for at := key & mask; ; at = (at + 1) & mask {
 		c := &t.cells[at]
 		k := c.key.Load()

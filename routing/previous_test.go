@@ -59,9 +59,11 @@ func TestMoneyGoesElsewhereOnlyAfterADefiniteFailure(t *testing.T) {
 		{"unspecified", Attempt{Channel: "a"}, "DOUBT", "DOUBT"},
 		{"unmapped", Attempt{Channel: "a", Code: "??"}, "DOUBT", "DOUBT"},
 	} {
-		for b, want := range map[statemachine.BusinessType]string{
-			statemachine.Collect: tt.collect, statemachine.Payout: tt.outwards, statemachine.Deduct: tt.outwards,
-		} {
+		for _, b := range []statemachine.BusinessType{statemachine.Collect, statemachine.Payout, statemachine.Deduct} {
+			want := tt.outwards
+			if b == statemachine.Collect {
+				want = tt.collect
+			}
 			var d Decision
 			err := decide(table, newRequest(func(r *Request) { r.Business, r.Attempts = b, []Attempt{tt.attempt} }), noon, &d)
 			got := answerOf(&d, err)
@@ -197,7 +199,11 @@ func TestOriginalOrLater(t *testing.T) {
 			c.FailureDomains = []*configv1.FailureDomain{{Id: "net", Kind: configv1.FailureDomainKind_FAILURE_DOMAIN_KIND_EGRESS}}
 			router := NewRouter()
 			router.Swap(mustTable(t, c, tt.states...))
-			for b, want := range map[statemachine.BusinessType]string{statemachine.Refund: tt.refund, statemachine.Query: tt.query} {
+			for _, b := range []statemachine.BusinessType{statemachine.Refund, statemachine.Query} {
+				want := tt.refund
+				if b == statemachine.Query {
+					want = tt.query
+				}
 				var d Decision
 				q := newRequest(func(r *Request) { r.Business, r.Original = b, Original{Channel: "a", Account: "main"} })
 				err := router.Route(q, noon, &d)

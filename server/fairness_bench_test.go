@@ -33,7 +33,7 @@ type flood struct {
 	*stand
 
 	client  sluicev1.RoutingServiceClient
-	ctx     context.Context //nolint:containedctx // of all calls of a benchmark
+	ctx     context.Context
 	mu      sync.Mutex
 	took    []time.Duration
 	paid    atomic.Uint64

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -94,14 +95,14 @@ func TestAFloodLeavesTheOthersTheirCallersRate(t *testing.T) {
 // Without pressure nobody is refused and nothing is counted; a caller with one merchant has its burst and its rate.
 func TestPaceOfOneMerchant(t *testing.T) {
 	p := newPace(100)
-	if refused := flow(epoch, 3, merchants(10, 100), func(m string, now time.Time) bool {
+	if refused := flow(epoch, 3, merchants(10, 100), func(_ string, now time.Time) bool {
 		return p.take(func() uint64 { t.Fatal("counted"); return 0 }, now, false)
 	}); len(refused) > 0 {
 		t.Errorf("refused %v", refused)
 	}
 	l := limitsOf(&Config{PerSecond: 100, Burst: 500}, &Identity{})
 	let := 0
-	flow(epoch, 10, map[string]int{"m": 1000}, func(m string, now time.Time) bool {
+	flow(epoch, 10, map[string]int{"m": 1000}, func(_ string, now time.Time) bool {
 		ok := l.pace.take(func() uint64 { return 7 }, now, l.rate.low(now)) && l.rate.take(now) == 0
 		if ok {
 			let++
@@ -174,7 +175,7 @@ func TestFloodsLeavePlaces(t *testing.T) {
 		other any
 	}{
 		{"merchant", func(int) any { return route("flood", collect) }, most / 2, most * 3 / 8, route("m", collect)},
-		{"many merchants of a business type", func(i int) any { return route(fmt.Sprint(i), payout) }, most * 3 / 4, most / 8, route("m", collect)},
+		{"many merchants of a business type", func(i int) any { return route(strconv.Itoa(i), payout) }, most * 3 / 4, most / 8, route("m", collect)},
 		{"reports", func(int) any { return &sluicev1.ReportResultsRequest{} }, most / 2, most * 3 / 8, route("m", collect)},
 	} {
 		f := newFairness(most)
@@ -202,14 +203,25 @@ func TestFloodsLeavePlaces(t *testing.T) {
 		for i := range held {
 			held[i].leave()
 		}
-		for i := range f.merchants[0] {
-			if f.merchants[0][i].Load() != 0 || f.merchants[1][i].Load() != 0 {
-				t.Fatalf("%s: places are kept", tt.name)
-			}
+		wantNoPlaces(t, f)
+	}
+}
+
+// wantNoPlaces expects that nothing is under way.
+func wantNoPlaces(t *testing.T, f *fairness) {
+	t.Helper()
+	for i := range f.merchants[0] {
+		if f.merchants[0][i].Load() != 0 || f.merchants[1][i].Load() != 0 {
+			t.Fatal("places of merchants are kept")
 		}
-		if f.reports.Load() != 0 || f.businesses[businessOf(collect)].Load() != 0 || f.businesses[businessOf(payout)].Load() != 0 {
-			t.Errorf("%s: places are kept", tt.name)
+	}
+	for i := range f.businesses {
+		if f.businesses[i].Load() != 0 {
+			t.Fatal("places of business types are kept")
 		}
+	}
+	if f.reports.Load() != 0 {
+		t.Fatal("places of reports are kept")
 	}
 }
 
@@ -236,7 +248,7 @@ func TestAFloodIsTold(t *testing.T) {
 				_ = ask("m-1")
 			}
 		}
-		s.world.second.Add(1)
+		s.second.Add(1)
 	}
 	if delay := wantRetry(t, told); delay != lateEvery {
 		t.Errorf("retry after %v", delay)

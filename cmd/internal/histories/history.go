@@ -124,12 +124,10 @@ func (w *world) ask(k int, sum *Sum) error {
 	got := answerOf(err)
 	sum.count(got, err)
 	h.note("ask %d with %v: %s %v", k, q.Attempts[:named], got, err)
-	if got != want && (got != doubt || !h.models[k].leaves(q.Attempts[:named])) {
-		if want != given || got != refused {
-			return fmt.Errorf("%w: replica %d says %s (%v), want %s", ErrViolated, k, got, err, want)
-		}
+	if !h.models[k].allows(got, want, q.Attempts[:named]) {
+		return fmt.Errorf("%w: replica %d says %s (%s), want %s", ErrViolated, k, got, w.said(), want)
 	}
-	if err != nil {
+	if got != given {
 		return nil
 	}
 	to := &w.decision.Candidates[0]
@@ -139,6 +137,14 @@ func (w *world) ask(k int, sum *Sum) error {
 	h.models[k].gave(h, to)
 	w.start(to, sum)
 	return nil
+}
+
+// said is the refusal as it was told.
+func (w *world) said() string {
+	if err := w.decision.Err(); err != nil {
+		return err.Error()
+	}
+	return w.decision.Candidates[0].Channel
 }
 
 // fill builds the caller's request: the attempts it started, unless it forgets some; now and then without their ids.
@@ -166,16 +172,20 @@ func (w *world) fill(q *routing.Request) {
 
 // mayTake holds a channel that was given against what never may be.
 func (h *history) mayTake(q *routing.Request, to *routing.Candidate, m *model, named int) error {
+	tried := slices.ContainsFunc(q.Attempts, func(a routing.Attempt) bool { return a.Channel == to.Channel })
+	original := to.Channel == q.Original.Channel && to.Account == q.Original.Account
 	switch {
-	case h.entity == "e-1" && to.Account == "theirs" || h.entity == "e-2" && to.Account != "theirs":
+	case (h.entity == "e-2") != (to.Account == "theirs"):
 		return fmt.Errorf("%w: %s/%s crosses to another entity", ErrViolated, to.Channel, to.Account)
 	case h.business == statemachine.Deduct && to.Channel == "c" && !slices.Contains(h.enrolled, "c"):
 		return fmt.Errorf("%w: deducted from a payer that is not enrolled", ErrViolated)
-	case h.business == statemachine.Refund && (to.Channel != q.Original.Channel || to.Account != q.Original.Account):
-		return fmt.Errorf("%w: a refund left its original", ErrViolated)
-	case h.business != statemachine.Refund && slices.ContainsFunc(q.Attempts, func(a routing.Attempt) bool { return a.Channel == to.Channel }):
+	case h.business == statemachine.Refund:
+		if !original {
+			return fmt.Errorf("%w: a refund left its original", ErrViolated)
+		}
+	case tried:
 		return fmt.Errorf("%w: %s was tried before", ErrViolated, to.Channel)
-	case outgoing(h.business) && m.recent == noteGiven && (m.channel != to.Channel || m.account != to.Account) && m.leaves(q.Attempts[:named]):
+	case outgoing(h.business) && m.leaves(q.Attempts[:named]) && (m.channel != to.Channel || m.account != to.Account):
 		return fmt.Errorf("%w: left %s/%s without a definite failure", ErrViolated, m.channel, m.account)
 	}
 	return nil
@@ -258,28 +268,35 @@ func (w *world) resolve(sum *Sum) {
 	}
 }
 
+// word draws what is told of an attempt, and whether as final.
+func (w *world) word(t *try) (o statemachine.Outcome, code string, final bool) {
+	h, r := &w.h, &w.random
+	money := meaning(h.business, t.channel, t.outcome, t.code)
+	switch {
+	case !h.lossless && r.in(5): // a channel that takes its word back
+		if money == statemachine.MoneyPaid {
+			return statemachine.ChannelFailed, "", true
+		}
+		return statemachine.Succeeded, "", true
+	case t.resolved && !h.lossless && r.in(20): // late word of before
+		return statemachine.TimedOut, t.code, false
+	case t.resolved:
+		return t.outcome, t.code, true
+	case money != statemachine.MoneyInDoubt:
+		return t.outcome, t.code, r.in(40)
+	}
+	return t.outcome, t.code, t.outcome == statemachine.TimedOut && r.in(10)
+}
+
 // tell delivers a report of an attempt to a replica: what is known of it, final if it was resolved, and now and then what was
 // known before, that it is final already, or the contrary. What it moved is not told: nobody knows.
 func (w *world) tell(i, k int, sum *Sum) {
-	h, r := &w.h, &w.random
+	h := &w.h
 	t := &h.tries[i]
 	if !t.started {
 		return
 	}
-	outcome, code, final := t.outcome, t.code, t.resolved
-	switch money := meaning(h.business, t.channel, outcome, code); {
-	case !h.lossless && r.in(5): // a channel that takes its word back
-		outcome, code, final = statemachine.ChannelFailed, "", true
-		if money != statemachine.MoneyPaid {
-			outcome = statemachine.Succeeded
-		}
-	case t.resolved && !h.lossless && r.in(20): // late word of before
-		outcome, final = statemachine.TimedOut, false
-	case !t.resolved && money != statemachine.MoneyInDoubt && r.in(40):
-		final = true
-	case !t.resolved && outcome == statemachine.TimedOut && r.in(10):
-		final = true
-	}
+	outcome, code, final := w.word(t)
 	m := &w.report
 	m.AttemptId, m.PaymentId, m.DecisionId, m.Channel, m.Account, m.Method = t.id, h.payment, "", t.channel, t.account, "BALANCE"
 	m.BusinessType, m.Outcome, m.RawCode, m.Finality = businessMessage(h.business), outcomeMessage(outcome), code, sluicev1.Finality_FINALITY_PROVISIONAL

@@ -118,6 +118,11 @@ func (m *model) forbids(h *history, named []routing.Attempt) answer {
 	return given
 }
 
+// allows reports whether an answer may stand for another: none where a channel might be given, and doubt about where a payout is.
+func (m *model) allows(got, want answer, named []routing.Attempt) bool {
+	return got == want || want == given && got == refused || got == doubt && m.leaves(named)
+}
+
 // at is what was heard of an attempt.
 func (m *model) at(i int) *heard { return &m.heard[min(i, maxTries-1)] }
 
@@ -155,20 +160,26 @@ func (m *model) told(h *history, i int, o statemachine.Outcome, code string, isF
 	case statemachine.MoneyPaid:
 		m.paid(i, isFinal)
 	case statemachine.MoneyInDoubt:
-		if repeated || a.state == isPaid || a.state == settled && !isFinal {
-			return
+		if !repeated && a.state != isPaid && (a.state != settled || isFinal) {
+			a.state, a.together, m.together = inDoubt, true, true
 		}
-		a.state, a.together, m.together = inDoubt, true, true
 	case statemachine.MoneyFinal, statemachine.MoneyReroutable:
-		if isFinal && (a.state == inDoubt || a.state == isPaid && !repeated) {
-			a.state = settled
-			if m.recent == notePaid && m.about == i {
-				m.recent = noteSettled
-			}
-		}
+		m.failed(i, isFinal, repeated)
 		if m.recent == noteGiven && m.channel == t.channel && m.account == t.account {
 			m.recent = noteFree
 		}
+	}
+}
+
+// failed takes note of a definite failure: a final one ends doubt, and takes back what was not final.
+func (m *model) failed(i int, isFinal, repeated bool) {
+	a := m.at(i)
+	if !isFinal || a.state != inDoubt && (a.state != isPaid || repeated) {
+		return
+	}
+	a.state = settled
+	if m.recent == notePaid && m.about == i {
+		m.recent = noteSettled
 	}
 }
 
@@ -193,12 +204,13 @@ func (m *model) paid(i int, isFinal bool) {
 	if a.state == settled && !isFinal {
 		return
 	}
-	if !m.together && (m.recent == notePaid || m.recent == noteSettled) && (m.about != i || a.state == settled) {
-		m.together = true
-		a.together, m.at(m.about).together = true, true
-	} else if m.together {
+	another := (m.recent == notePaid || m.recent == noteSettled) && (m.about != i || a.state == settled)
+	switch {
+	case m.together:
 		a.together = true
-	} else if m.recent != notePaid {
+	case another:
+		m.together, a.together, m.at(m.about).together = true, true, true
+	case m.recent != notePaid:
 		m.recent, m.about = notePaid, i
 	}
 	a.state = isPaid

@@ -19,7 +19,7 @@ type Sum struct {
 }
 
 // String tells the figures in one line.
-func (s Sum) String() string {
+func (s *Sum) String() string {
 	return fmt.Sprintf("%d histories: %d requests, %d answered, %d refused in doubt, %d paid, %d final, %d otherwise; "+
 		"%d refusals were remembered for the caller; %d reports; %d attempts moved money",
 		s.Histories, s.Asked, s.Answered, s.Doubt, s.Paid, s.Final, s.Refused, s.Remembered, s.Reports, s.Executed)
@@ -39,7 +39,7 @@ func (s *Sum) add(o *Sum) {
 }
 
 // Play plays n histories with the seeds seed, seed+1, … and stops at the first that breaks the rule.
-func Play(ctx context.Context, seed uint64, n int64, workers int) (Sum, error) {
+func Play(ctx context.Context, seed uint64, n int64, workers int) (*Sum, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	workers = max(1, workers)
@@ -65,7 +65,7 @@ func Play(ctx context.Context, seed uint64, n int64, workers int) (Sum, error) {
 		})
 	}
 	wg.Wait()
-	var sum Sum
+	sum := &Sum{}
 	for i := range sums {
 		sum.add(&sums[i])
 	}
