@@ -29,6 +29,11 @@ COMPARE_POLICIES ?=
 COMPARE_CSV ?= .cache/compare.csv
 COMPARE_RESULTS ?=
 
+# Payments a week that `make compare-ranking` runs, and weeks of each.
+RANKING_VOLUMES ?= 20000,63000,200000,632000,2000000
+RANKING_SEEDS ?= 20
+RANKING_CSV ?= .cache/ranking.csv
+
 # Measuring programs run by `make bench` after the benchmarks, one package each.
 BENCH_PROGRAMS := ./cmd/internal/tipping ./cmd/internal/freeze
 
@@ -105,6 +110,11 @@ compare: ## Run the same days through breaker libraries and through Sluice: a ta
 	$(GO) -C cmd/compare run . --busy $(COMPARE_BUSY) --medium $(COMPARE_MEDIUM) --quiet $(COMPARE_QUIET) \
 	  --hours $(COMPARE_HOURS) --seeds '$(COMPARE_SEEDS)' --policies '$(COMPARE_POLICIES)' --csv '$(abspath $(COMPARE_CSV))' \
 	  --results '$(abspath $(COMPARE_RESULTS))'
+
+.PHONY: compare-ranking
+compare-ranking: ## Run the same weeks through bandit algorithms and through Sluice's ranking: a table, and RANKING_CSV
+	mkdir -p '$(dir $(RANKING_CSV))'
+	$(GO) -C cmd/compare run ./ranking --volumes '$(RANKING_VOLUMES)' --seeds $(RANKING_SEEDS) --csv '$(abspath $(RANKING_CSV))'
 
 .PHONY: lint
 lint: lint-go lint-proto lint-tidy ## Check code, protos, generated code and modules
