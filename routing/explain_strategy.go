@@ -158,5 +158,5 @@ func (x *ExplainedCandidate) byStrategy() string {
 	case text == "":
 		return fmt.Sprintf("strategy %s has no criterion for this payment", x.Strategy)
 	}
-	return fmt.Sprintf("strategy %s finds it equal (%s)", x.Strategy, text)
+	return fmt.Sprintf("no criterion of strategy %s sets it apart (%s)", x.Strategy, text)
 }
