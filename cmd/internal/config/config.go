@@ -14,6 +14,7 @@ const (
 	DefaultEtcdTimeout = 500 * time.Millisecond
 	DefaultKeep        = 14 * 24 * time.Hour // of recordings
 	DefaultMaxMiB      = 10 * 1024           // of recordings
+	DefaultLogMiB      = 256                 // of a file of the decision log
 )
 
 // Config is the configuration of one replica.
@@ -31,6 +32,7 @@ type Config struct {
 	Etcd        Etcd
 	Redis       Redis
 	Recording   Recording
+	DecisionLog DecisionLog
 }
 
 // ServerTLS names the files of the gRPC edge's TLS; all empty = plain text.
@@ -81,6 +83,14 @@ type Recording struct {
 	Directory string
 	Keep      time.Duration // files last written longer ago are removed
 	MaxMiB    int           // of this replica's files together; the oldest are removed
+}
+
+// DecisionLog says which decisions are logged; without a sample none are.
+type DecisionLog struct {
+	SamplePPM int    // part of the payments, in parts per million
+	Salt      string // which payments are sampled hangs on it; empty = the environment's name
+	File      string // JSON lines are added to it; empty = the records go to the process's log
+	MaxMiB    int    // the file is renamed to <file>.1 and begun anew when it is so large
 }
 
 // Used reports whether a Redis is configured.

@@ -61,10 +61,26 @@ func (j *judge) together(sound bool) {
 		}
 	}
 	if sound {
+		j.decisionLog(c)
 		j.edges(c)
 	}
 	if c.Etcd.External() && !c.Redis.Used() {
 		j.warn("etcd is external, Redis is not used: each replica judges only the results reported to itself; run one replica, or name Redis")
+	}
+}
+
+// decisionLog checks that what is set of the decision log is of use.
+func (j *judge) decisionLog(c *Config) {
+	for _, key := range []string{"decision_log.salt", "decision_log.file", "decision_log.max_mib"} {
+		if j.explicit(key) && c.DecisionLog.SamplePPM == 0 {
+			j.fail(key, "is of use with decision_log.sample_ppm above 0 only")
+		}
+	}
+	if j.explicit("decision_log.max_mib") && c.DecisionLog.File == "" && c.DecisionLog.SamplePPM > 0 {
+		j.fail("decision_log.max_mib", "is of use with decision_log.file only")
+	}
+	if c.DecisionLog.SamplePPM > 0 && c.DecisionLog.Salt == "" {
+		c.DecisionLog.Salt = c.Environment
 	}
 }
 

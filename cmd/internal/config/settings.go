@@ -26,7 +26,7 @@ func (s *setting) variable() string {
 
 // settings lists everything that can be configured, in the order in which it is shown.
 func settings() []setting {
-	return slices.Concat(processSettings(), storeSettings(), recordingSettings())
+	return slices.Concat(processSettings(), storeSettings(), recordingSettings(), decisionLogSettings())
 }
 
 func processSettings() []setting {
@@ -89,6 +89,27 @@ func recordingSettings() []setting {
 		{
 			key: "recording.max_mib", usage: "how many MiB this replica's recordings may take, 64 to 1048576; the oldest are removed", standard: strconv.Itoa(DefaultMaxMiB),
 			parse: recordingMax,
+		},
+	}
+}
+
+func decisionLogSettings() []setting {
+	return []setting{
+		{
+			key: "decision_log.sample_ppm", usage: "part of the payments whose decisions are logged, in parts per million, 0 to 1000000; the same payments on every replica", standard: "0",
+			parse: decisionLogSample,
+		},
+		{
+			key: "decision_log.salt", usage: "text that other payments are sampled with (default: the environment)",
+			parse: into(func(c *Config) *string { return &c.DecisionLog.Salt }, name),
+		},
+		{
+			key: "decision_log.file", usage: "`file` that decisions are added to as lines of JSON; without it they go to the process's log", file: true,
+			parse: into(func(c *Config) *string { return &c.DecisionLog.File }, path),
+		},
+		{
+			key: "decision_log.max_mib", usage: "how many MiB that file may have, 1 to 1048576, before it is renamed to <file>.1 and begun anew", standard: strconv.Itoa(DefaultLogMiB),
+			parse: decisionLogMax,
 		},
 	}
 }

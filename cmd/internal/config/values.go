@@ -188,6 +188,24 @@ func recordingMax(c *Config, values []string) error {
 	return nil
 }
 
+func decisionLogSample(c *Config, values []string) error {
+	n, err := strconv.Atoi(strings.Join(values, ","))
+	if err != nil || n < 0 || n > 1_000_000 {
+		return fmt.Errorf("%q: want parts per million, a whole number from 0 to 1000000", strings.Join(values, ","))
+	}
+	c.DecisionLog.SamplePPM = n
+	return nil
+}
+
+func decisionLogMax(c *Config, values []string) error {
+	n, err := strconv.Atoi(strings.Join(values, ","))
+	if err != nil || n < 1 || n > 1<<20 {
+		return fmt.Errorf("%q: want a whole number of MiB from 1 to 1048576", strings.Join(values, ","))
+	}
+	c.DecisionLog.MaxMiB = n
+	return nil
+}
+
 func redisDB(c *Config, values []string) error {
 	n, err := strconv.Atoi(strings.Join(values, ","))
 	if err != nil || n < 0 || n > maxDB {

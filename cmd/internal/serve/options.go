@@ -30,15 +30,16 @@ var ErrOptions = errors.New("invalid options")
 
 // Options say how one replica runs.
 type Options struct {
-	Environment string           // name of the deployment, part of every storage key
-	Replica     string           // name of this replica, stable over restarts
-	DataDir     string           // of the embedded etcd
-	Etcd        config.Etcd      // an external etcd, if it names endpoints
-	Redis       config.Redis     // the exchange with other replicas, if it has an address
-	Recording   config.Recording // of what is seen while this replica leads, if it has a directory
-	Listen      string           // gRPC address
-	HTTP        string           // address of metrics and health; empty = none
-	AddressFile string           // written with the addresses in force once requests are taken; empty = none
+	Environment string             // name of the deployment, part of every storage key
+	Replica     string             // name of this replica, stable over restarts
+	DataDir     string             // of the embedded etcd
+	Etcd        config.Etcd        // an external etcd, if it names endpoints
+	Redis       config.Redis       // the exchange with other replicas, if it has an address
+	Recording   config.Recording   // of what is seen while this replica leads, if it has a directory
+	DecisionLog config.DecisionLog // of a sample of the decisions, if there is one
+	Listen      string             // gRPC address
+	HTTP        string             // address of metrics and health; empty = none
+	AddressFile string             // written with the addresses in force once requests are taken; empty = none
 	// Catalog is put in force if the ledger holds another one or none; nil keeps the ledger's.
 	Catalog    *configv1.Catalog
 	Identities []server.Identity // empty = anybody who reaches the loopback address
@@ -90,7 +91,7 @@ func (o *Options) complete() error {
 // FromConfig reads the files that a configuration names.
 func FromConfig(l *config.Loaded, logs io.Writer) (Options, error) {
 	o := Options{
-		Environment: l.Environment, Replica: l.Replica, DataDir: l.DataDir, Etcd: l.Etcd, Redis: l.Redis, Recording: l.Recording, Listen: l.Listen, HTTP: l.HTTP,
+		Environment: l.Environment, Replica: l.Replica, DataDir: l.DataDir, Etcd: l.Etcd, Redis: l.Redis, Recording: l.Recording, DecisionLog: l.DecisionLog, Listen: l.Listen, HTTP: l.HTTP,
 		AddressFile: l.AddressFile, Logger: NewLogger(logs, l.LogLevel),
 	}
 	for _, w := range l.Warnings {

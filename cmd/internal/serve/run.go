@@ -59,7 +59,8 @@ type replica struct {
 	node     *node.Node
 	server   *server.Server
 	metrics  *server.Metrics
-	recorder *record.Recorder // nil = nothing is recorded
+	recorder *record.Recorder    // nil = nothing is recorded
+	decided  *server.DecisionLog // nil = no decision is logged
 }
 
 func (r *replica) run(ctx, starting context.Context) error {
@@ -87,6 +88,10 @@ func (r *replica) run(ctx, starting context.Context) error {
 	checkpoints := node.NewCheckpointWriter(r.ledger, r.metrics, r.o.Logger)
 	g.Go(func() error { checkpoints.Run(loops); return nil })
 	if err := r.record(&g, loops); err != nil {
+		stopLoops()
+		return errors.Join(err, g.Wait())
+	}
+	if err := r.logDecisions(&g, loops); err != nil {
 		stopLoops()
 		return errors.Join(err, g.Wait())
 	}
@@ -142,7 +147,7 @@ func (r *replica) serve(ctx context.Context) error {
 	r.server, err = server.New(server.Config{
 		Replica: r.o.Replica, Router: r.node.Router(), World: r.node, Orders: r.node, Journal: r.ledger, Counters: r.node.Counters(),
 		Clock: r.node, Logger: r.o.Logger, Control: r.node.Control().Counters, Series: r.exchange.series, Identities: r.o.Identities, AllowAnonymous: len(r.o.Identities) == 0,
-		TLS: r.o.TLS, Environment: r.o.Environment,
+		TLS: r.o.TLS, Environment: r.o.Environment, Decisions: r.decided,
 	}, r.metrics)
 	if err != nil {
 		return err
