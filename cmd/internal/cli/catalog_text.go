@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,6 +61,10 @@ func (v view) trafficText(d *sluicev1.CatalogDiff) string {
 	fmt.Fprintf(&b, "%s %s would take another channel:\n", percent(d.GetMovedPpm()), of)
 	t := table{right: map[int]bool{3: true, 4: true, 5: true}}
 	t.add("  BANK", "FROM", "TO", "OF ALL", "OF THE BANK", "DECISIONS")
+	for _, s := range shiftTotals(d) {
+		t.add("  (all)", orDash(s.GetFromChannel(), "(refused)"), orDash(s.GetToChannel(), "(refused)"), percent(s.GetSharePpm()), "",
+			strconv.FormatUint(s.GetDecisions(), 10))
+	}
 	for i, s := range d.GetShifts() {
 		if i == mostShifts {
 			break
@@ -71,6 +77,27 @@ func (v view) trafficText(d *sluicev1.CatalogDiff) string {
 		fmt.Fprintf(&b, "  and %s\n", plural(more, "smaller shift"))
 	}
 	return b.String()
+}
+
+// shiftTotals sums the shifts of all banks, greatest first; none where only one bank is concerned.
+func shiftTotals(d *sluicev1.CatalogDiff) []*sluicev1.CatalogShift {
+	type way struct{ from, to string }
+	sums, banks := map[way]uint64{}, map[string]bool{}
+	for _, s := range d.GetShifts() {
+		sums[way{s.GetFromChannel(), s.GetToChannel()}] += s.GetDecisions()
+		banks[s.GetBank()] = true
+	}
+	if len(banks) < 2 {
+		return nil
+	}
+	var out []*sluicev1.CatalogShift
+	for w, n := range sums {
+		out = append(out, &sluicev1.CatalogShift{FromChannel: w.from, ToChannel: w.to, Decisions: n, SharePpm: uint32(n * fullPPM / d.GetSample())}) //nolint:gosec // at most a million
+	}
+	slices.SortFunc(out, func(a, b *sluicev1.CatalogShift) int {
+		return cmp.Or(cmp.Compare(b.GetDecisions(), a.GetDecisions()), strings.Compare(a.GetFromChannel(), b.GetFromChannel()), strings.Compare(a.GetToChannel(), b.GetToChannel()))
+	})
+	return out
 }
 
 func orDash(s, none string) string {

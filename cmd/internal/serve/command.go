@@ -19,7 +19,8 @@ func NewCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Run one replica, with its store in the process or in an external etcd",
 		Long: "Run one replica. States, journal and catalogue are kept in an etcd server inside the process, in --data-dir, or, with\n" +
-			"--etcd-endpoints, in an external etcd; they survive a crash. Without --catalog the catalogue in the store is served.\n\n" +
+			"--etcd-endpoints, in an external etcd; they survive a crash. Without --catalog the catalogue in the store is served;\n" +
+			"one that was put in force by `sluice catalog apply` or rollback since is not replaced by the file.\n\n" +
 			config.Precedence,
 		Example:       "  sluice serve --catalog catalog.yaml\n  sluice serve --config sluice.yaml\n  SLUICE_LOG_LEVEL=debug sluice serve -c sluice.yaml --replica node-2",
 		Args:          cobra.NoArgs,
