@@ -445,7 +445,7 @@ func (l *life) step(step scripted) {
 	case "report":
 		l.report(step.n)
 	case "sleep":
-		time.Sleep(time.Duration(2*step.n*step.n) * time.Millisecond)
+		<-time.After(time.Duration(2*step.n*step.n) * time.Millisecond) // of the bubble
 	case "break":
 		l.f.breaks()
 	case "crash":

@@ -81,6 +81,11 @@ var rules = []rule{
 		reason: "the etcd step of the ladder is a choice, so it stands apart",
 	},
 	{
+		room:   "api/client/clientotel",
+		may:    []string{"api/sluice/...", "api/client"},
+		reason: "OpenTelemetry is a choice, so it stands apart",
+	},
+	{
 		room:   "api/client",
 		may:    []string{"api/sluice/...", "routing", "statemachine"},
 		reason: "users of the SDK inherit neither stores nor the server",
@@ -164,6 +169,7 @@ func TestImportArrows_BreachesAreSeen(t *testing.T) {
 		{"server/console", "cmd/internal/node", false},
 		{"api/client", "server", false},
 		{"api/client", "api/client/etcdfallback", false},
+		{"api/client", "api/client/clientotel", false},
 		{"api/sluice/config/v1", "statemachine", false},
 		{"util", "statemachine", false},
 		{"monitor/ledgertest", "routing", false},
@@ -235,7 +241,7 @@ func TestInheritedDependencies(t *testing.T) {
 		{"routing", slices.Concat(stores, edges, []string{module + "/monitor", module + "/server"}), "Route does no I/O and the SDK inherits it"},
 		{"monitor", slices.Concat(stores, edges, []string{module + "/routing", module + "/server"}), "its stores are adapters"},
 		{"server", []string{"go.etcd.io/", "github.com/redis/"}, "the edge reaches stores through interfaces"},
-		{"api/client", slices.Concat(stores, []string{module + "/server", module + "/monitor", module + "/cmd", "github.com/goccy/go-yaml"}), "users inherit what the SDK imports"},
+		{"api/client", slices.Concat(stores, []string{"go.opentelemetry.io/otel", module + "/server", module + "/monitor", module + "/cmd", "github.com/goccy/go-yaml"}), "users inherit what the SDK imports"},
 		{"api/clienttest", slices.Concat(stores, []string{module + "/server", module + "/monitor", module + "/cmd", "github.com/goccy/go-yaml"}), "users' tests inherit it"},
 	} {
 		t.Run(tc.dir, func(t *testing.T) {
