@@ -1587,7 +1587,7 @@ const file_sluice_config_v1_ranking_proto_rawDesc = "" +
 	"\xbaH\a\x92\x01\x04\b\x01\x10\fR\bcriteria\x12?\n" +
 	"\vexploration\x18\x04 \x01(\v2\x1d.sluice.config.v1.ExplorationR\vexploration\x12C\n" +
 	"\x16prior_success_rate_ppm\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=H\x00R\x13priorSuccessRatePpm\x88\x01\x01B\x19\n" +
-	"\x17_prior_success_rate_ppm\"\x91\b\n" +
+	"\x17_prior_success_rate_ppm\"\x8a\b\n" +
 	"\tCriterion\x12/\n" +
 	"\x04when\x18\x01 \x01(\v2\x1b.sluice.config.v1.ConditionR\x04when\x12A\n" +
 	"\bfeedback\x18\x02 \x01(\v2#.sluice.config.v1.FeedbackCriterionH\x00R\bfeedback\x12K\n" +
@@ -1609,8 +1609,8 @@ const file_sluice_config_v1_ranking_proto_rawDesc = "" +
 	"\x05split\x18\f \x01(\v2 .sluice.config.v1.SplitCriterionH\x00R\x05split\x12D\n" +
 	"\tattribute\x18\r \x01(\v2$.sluice.config.v1.AttributeCriterionH\x00R\tattribute\x12Q\n" +
 	"\x0eexpected_value\x18\x0e \x01(\v2(.sluice.config.v1.ExpectedValueCriterionH\x00R\rexpectedValue\x12A\n" +
-	"\bpriority\x18\x0f \x01(\v2#.sluice.config.v1.PriorityCriterionH\x00R\bpriorityB\r\n" +
-	"\x04kind\x12\x05\xbaH\x02\b\x01\"\xb1\x02\n" +
+	"\bpriority\x18\x0f \x01(\v2#.sluice.config.v1.PriorityCriterionH\x00R\bpriorityB\x06\n" +
+	"\x04kind\"\xb1\x02\n" +
 	"\tCondition\x120\n" +
 	"\bcurrency\x18\x01 \x01(\tB\x14\xbaH\x11\xd8\x01\x01r\f2\n" +
 	"^[A-Z]{3}$R\bcurrency\x12&\n" +
