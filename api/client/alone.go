@@ -49,6 +49,7 @@ func (c *Client) help(s *sight, second int64) {
 		z.states = states
 		z.router.Swap(plan.Table(s.table.Revision(), states, s.table.Scores()))
 	}
+	z.router.Drain(second - 1) // which frees what is held too long
 	every := int64(c.cfg.ProbeEvery.Seconds())
 	for _, st := range probed {
 		p := z.probes[st.Scope]

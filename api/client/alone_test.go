@@ -254,3 +254,44 @@ func TestStatic_SpreadsByHashAndCapacity(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestSlots: concurrent payments of the client's own decisions are free again with their results, once; results of a replica's
+// decisions free nothing here.
+func TestSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork()
+		newReplica(t, n, "r1", testCatalog(2, func(c *configv1.Catalog) {
+			c.GetChannels()[0].Capacity = &configv1.Capacity{Concurrent: 5}
+		}))
+		c := newClient(t, config(n, LocalFirst))
+		synctest.Wait()
+		ask := func(from, count int) (onA int, results []*sluicev1.Report) {
+			for i := range count {
+				m := payment(from + i)
+				to := mustRoute(t, c, m).GetChannels()[0]
+				if to.GetChannel() == "a" {
+					onA++
+					results = append(results, reportOf(m, to, Result{RawCode: "E00"}))
+				}
+			}
+			return onA, results
+		}
+		onA, results := ask(0, 20)
+		if onA != 5 {
+			t.Fatalf("%d at once, want 5", onA)
+		}
+		for range 3 { // a repeated report frees nothing more
+			c.observe(results[0])
+			c.observe(results[1])
+		}
+		other := routing.DecisionID{Epoch: 1, Revision: 100, Second: time.Now().Unix(), Hash: 42}
+		c.observe(&sluicev1.Report{
+			AttemptId: string(other.AppendAttempt(nil, 0)), PaymentId: "p", Channel: "a", Account: "main", Method: "QUICKPAY", Bank: "ICBC",
+			CardType: configv1.CardType_CARD_TYPE_DEBIT, BusinessType: collect, RawCode: "E00",
+		})
+		time.Sleep(3 * time.Second)
+		if onA, _ := ask(100, 20); onA != 2 {
+			t.Errorf("%d after two results, want 2", onA)
+		}
+	})
+}

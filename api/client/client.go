@@ -40,6 +40,7 @@ type Client struct {
 	memory    *routing.Memory // of attempts that forbid another one
 	breaker   breaker
 	results   results
+	own       own
 	solo      solo
 	decided   outbox
 	stats     counters
@@ -191,6 +192,9 @@ func (c *Client) run() {
 		}
 		now := c.now()
 		c.decided.fill(c.mem.router.Drain(now.Unix()-1), c.mem.sight().stamp.Epoch)
+		if c.static != nil {
+			c.static.Drain(now.Unix() - 1) // which frees what is held too long
+		}
 		c.lookForEtcd(now)
 		s := c.mem.sight()
 		switch {

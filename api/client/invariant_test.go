@@ -57,7 +57,11 @@ func TestInvariant10_NoSecondChannelWhileInDoubt(t *testing.T) {
 				c := newClient(t, cfg)
 				rng := rand.New(rand.NewPCG(10, uint64(mode)))
 				var seen [statemachine.MoneyPaid + 1]int
-				for i := range 3000 {
+				histories := 3000
+				if underRace {
+					histories = 800
+				}
+				for i := range histories {
 					history(t, c, i, rng, seen[:])
 					if i%100 == 0 {
 						upset(t, r, n, rng)
@@ -174,7 +178,11 @@ func describe(err error) string {
 // TestInvariant11_NeverBackToAnOlderSnapshot: whatever replicas, file and etcd offer in whatever order, and however often the
 // client restarts, what it holds and what its answers are made from only advances.
 func TestInvariant11_NeverBackToAnOlderSnapshot(t *testing.T) {
-	for seed := range uint64(24) {
+	seeds := uint64(24)
+	if underRace {
+		seeds = 4
+	}
+	for seed := range seeds {
 		dir := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 11))

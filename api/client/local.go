@@ -28,8 +28,17 @@ func (c *Client) Decide(q *routing.Request, out *routing.Decision) (Source, erro
 	return source, err
 }
 
-// decide goes down the ladder from memory on. It returns where the table came from, and its age.
+// decide decides, and remembers that the decision is the client's own.
 func (c *Client) decide(q *routing.Request, now time.Time, out *routing.Decision) (Source, time.Duration, error) {
+	source, age, err := c.descend(q, now, out)
+	if err == nil {
+		c.own.add(&out.ID)
+	}
+	return source, age, err
+}
+
+// descend goes down the ladder from memory on. It returns where the table came from, and its age.
+func (c *Client) descend(q *routing.Request, now time.Time, out *routing.Decision) (Source, time.Duration, error) {
 	s, second := c.mem.sight(), now.Unix()
 	if s.table == nil {
 		if c.static == nil {

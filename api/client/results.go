@@ -210,6 +210,7 @@ func (c *Client) observe(m *sluicev1.Report) {
 	}
 	second := c.now().Unix()
 	if result, ok := c.results.add(t, m, second); ok {
+		c.settle(m, &result, second)
 		one := [1]routing.Result{result}
 		c.memory.Learn(one[:], second)
 	}
