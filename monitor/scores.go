@@ -25,6 +25,8 @@ type Score struct {
 	Samples          uint32             // results behind it, older ones discounted; 0 = only what others tell
 	Feedback         uint32             // negative feedback, 0 to FullFeedback = none
 	Headroom         statemachine.Share // capacity left of the declared capacity; full where none is declared
+	QuotaLeft        statemachine.Share // of the hard quota with least left; full where there is none
+	Commitment       statemachine.Share // how far behind its minimum commitment; 0 where there is none
 	ResultTimeMillis uint32             // 90th percentile of the time until results come back; 0 = not known
 	Frozen           bool               // kept as before an incident of the item, or while our own side fails
 }

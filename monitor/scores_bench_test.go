@@ -45,12 +45,12 @@ func BenchmarkScorerObserve(b *testing.B) {
 // BenchmarkScorerScores makes the scores of 5,100 items, as the leader does every five seconds.
 func BenchmarkScorerScores(b *testing.B) {
 	s, sum, f := NewScorer(), busySecond(), &statemachine.Fleet{}
-	rule := func(string) FeedbackRule { return DefaultFeedback() }
+	around := Around{Fleet: f, Feedback: func(string) FeedbackRule { return DefaultFeedback() }}
 	sum.Second = scoresBegin
 	s.Observe(&sum, f, false)
-	inForce, _ := s.Scores(f, rule, nil)
+	inForce, _ := s.Scores(around, nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		inForce, _ = s.Scores(f, rule, inForce)
+		inForce, _ = s.Scores(around, inForce)
 	}
 }

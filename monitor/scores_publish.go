@@ -17,17 +17,23 @@ const (
 	samplesHold   = 1.5    // factor
 	timeHold      = 1.15   // factor
 	headroomStep  = 50_000 // ppm, to which headroom is rounded
+	quotaStep     = 10_000 // ppm, to which quotas and commitments are rounded down
 	feedbackStep  = 100    // of FullFeedback
 )
 
-// Scores returns the scores of everything with results or declared capacity, given those in force and when channels get
-// negative feedback: what has moved little stays as it is there, and items that are frozen are as before. changed says
-// whether anything differs from those in force.
-func (s *Scorer) Scores(f *statemachine.Fleet, rule func(channel string) FeedbackRule, before []Score) (next []Score, changed bool) {
-	next = s.measured(f, rule)
-	next = slices.DeleteFunc(next, func(c Score) bool {
-		return c == Score{Item: c.Item, Feedback: FullFeedback, Headroom: statemachine.FullShare}
-	})
+// Around is what scores are made of beside results.
+type Around struct {
+	Fleet    *statemachine.Fleet               // capacities and their load
+	Feedback func(channel string) FeedbackRule // when a channel gets negative feedback
+	Quotas   []QuotaScore                      // sorted by item
+}
+
+// Scores returns the scores of everything with results, declared capacity or a quota, given those in force: what has moved
+// little stays as it is there, and items that are frozen are as before. changed says whether anything differs from those in
+// force.
+func (s *Scorer) Scores(a Around, before []Score) (next []Score, changed bool) {
+	next = withQuotas(s.measured(a.Fleet, a.Feedback), a.Quotas)
+	next = slices.DeleteFunc(next, func(c Score) bool { return c == blank(c.Item) })
 	next = most(next)
 	at := 0
 	for i := range next {
@@ -39,6 +45,25 @@ func (s *Scorer) Scores(f *statemachine.Fleet, rule func(channel string) Feedbac
 		}
 	}
 	return next, !slices.Equal(next, before)
+}
+
+// blank is the score of an item of which nothing is known.
+func blank(item statemachine.Scope) Score {
+	return Score{Item: item, Feedback: FullFeedback, Headroom: statemachine.FullShare, QuotaLeft: statemachine.FullShare}
+}
+
+// withQuotas enters what quotas say, in the order of items.
+func withQuotas(list []Score, quotas []QuotaScore) []Score {
+	for i := range quotas {
+		q := &quotas[i]
+		at, found := slices.BinarySearchFunc(list, q.Item, func(s Score, item statemachine.Scope) int { return s.Item.Compare(item) })
+		if !found {
+			list = slices.Insert(list, at, blank(q.Item))
+		}
+		list[at].QuotaLeft = min(statemachine.FullShare, statemachine.Share(q.LeftPPM))
+		list[at].Commitment = min(statemachine.FullShare, statemachine.Share(q.CommitmentPPM))
+	}
+	return list
 }
 
 // most leaves the items with most results where there are too many.
@@ -82,7 +107,9 @@ func (s *Scorer) measured(f *statemachine.Fleet, rule func(channel string) Feedb
 		}
 	}
 	for item, room := range rooms { // those without results
-		out = append(out, Score{Item: item, Feedback: FullFeedback, Headroom: room})
+		sc := blank(item)
+		sc.Headroom = room
+		out = append(out, sc)
 	}
 	slices.SortFunc(out, func(a, b Score) int { return a.Item.Compare(b.Item) }) // already sorted without such
 	return out
@@ -115,10 +142,8 @@ func (s *Scorer) beliefs() map[string]belief {
 
 // scoreOf begins the score of an item; it takes its headroom out of rooms.
 func scoreOf(item statemachine.Scope, l *ladder, b belief, rooms map[statemachine.Scope]statemachine.Share) Score {
-	sc := Score{
-		Item: item, SuccessRate: share(b.rate), Deviation: min(maxDeviation, share(b.deviation())), Samples: uint32(l.samples() + 0.5),
-		Headroom: statemachine.FullShare,
-	}
+	sc := blank(item)
+	sc.SuccessRate, sc.Deviation, sc.Samples = share(b.rate), min(maxDeviation, share(b.deviation())), uint32(l.samples()+0.5)
 	if room, ok := rooms[item]; ok {
 		sc.Headroom = room
 		delete(rooms, item)
@@ -180,6 +205,8 @@ func room(f *statemachine.Fleet, pools []int) statemachine.Share {
 func (s *Score) round() {
 	s.SuccessRate = min(statemachine.FullShare, steps(s.SuccessRate, rateStep))
 	s.Headroom = min(statemachine.FullShare, steps(s.Headroom, headroomStep))
+	s.QuotaLeft -= s.QuotaLeft % quotaStep
+	s.Commitment -= s.Commitment % quotaStep
 	s.Feedback = steps(s.Feedback, feedbackStep)
 	s.Deviation = statemachine.Share(digits(uint32(s.Deviation)))
 	s.Samples, s.ResultTimeMillis = digits(s.Samples), digits(s.ResultTimeMillis)
@@ -194,7 +221,7 @@ func (s *Score) settle(before *Score) {
 	measured := *s
 	s.round()
 	if s.Frozen {
-		s.Headroom = before.Headroom
+		s.Headroom, s.QuotaLeft, s.Commitment = before.Headroom, before.QuotaLeft, before.Commitment
 		return
 	}
 	if hold := max(rateStep, rateHold*float64(before.Deviation)); math.Abs(float64(measured.SuccessRate)-float64(before.SuccessRate)) < hold {

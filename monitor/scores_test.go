@@ -25,6 +25,7 @@ type scoreBench struct {
 	second int64
 	fleet  statemachine.Fleet
 	rule   FeedbackRule
+	quotas []QuotaScore
 	ours   bool
 }
 
@@ -89,8 +90,12 @@ func (b *scoreBench) run(n int, tallies ...scoreTally) {
 	}
 }
 
+func (b *scoreBench) around() Around {
+	return Around{Fleet: &b.fleet, Feedback: func(string) FeedbackRule { return b.rule }, Quotas: b.quotas}
+}
+
 func (b *scoreBench) all() []Score {
-	next, _ := b.Scores(&b.fleet, func(string) FeedbackRule { return b.rule }, nil)
+	next, _ := b.Scores(b.around(), nil)
 	return next
 }
 
@@ -345,6 +350,33 @@ func TestScoresOfHeadroom(t *testing.T) {
 	}
 }
 
+func TestScoresOfQuotas(t *testing.T) {
+	t.Parallel()
+	b := newScoreBench()
+	b.quotas = []QuotaScore{
+		{Item: statemachine.ChannelScope("a"), LeftPPM: 347_000},
+		{Item: statemachine.AccountScope("a", "main"), LeftPPM: 9_999},
+		{Item: statemachine.ChannelScope("b"), LeftPPM: 1_000_000, CommitmentPPM: 125_000},
+	}
+	b.run(10, results1("a", scoredBank, 1, 0))
+	for item, want := range map[statemachine.Scope][2]statemachine.Share{
+		statemachine.ChannelScope("a"):                {340_000, 0},
+		statemachine.AccountScope("a", "main"):        {0, 0},
+		statemachine.ChannelScope("b"):                {statemachine.FullShare, 120_000},
+		statemachine.InstrumentScope("a", scoredBank): {statemachine.FullShare, 0},
+	} {
+		if got := b.score(t, item); got.QuotaLeft != want[0] || got.Commitment != want[1] || got.Feedback != FullFeedback {
+			t.Errorf("%s: %+v, want %s left, %s behind", item, got, want[0], want[1])
+		}
+	}
+	b.quotas = []QuotaScore{{Item: statemachine.ChannelScope("b"), LeftPPM: 1_000_000}}
+	for _, s := range b.all() {
+		if s.Item == statemachine.ChannelScope("b") {
+			t.Errorf("a channel of which nothing is known: %+v", s)
+		}
+	}
+}
+
 func TestScoresAreQuiet(t *testing.T) {
 	t.Parallel()
 	b := newScoreBench()
@@ -363,7 +395,7 @@ func TestScoresAreQuiet(t *testing.T) {
 		if i%ScoresEvery != 0 {
 			continue
 		}
-		next, changed := b.Scores(&b.fleet, func(string) FeedbackRule { return b.rule }, inForce)
+		next, changed := b.Scores(b.around(), inForce)
 		if changed {
 			publications++
 			inForce = next
@@ -372,12 +404,12 @@ func TestScoresAreQuiet(t *testing.T) {
 	if publications > 150 {
 		t.Errorf("%d publications in an hour in which nothing happened, of 720 possible", publications)
 	}
-	inForce, _ = b.Scores(&b.fleet, func(string) FeedbackRule { return b.rule }, inForce)
-	if _, changed := b.Scores(&b.fleet, func(string) FeedbackRule { return b.rule }, inForce); changed {
+	inForce, _ = b.Scores(b.around(), inForce)
+	if _, changed := b.Scores(b.around(), inForce); changed {
 		t.Error("the same scores are published twice")
 	}
 	b.run(60, results1("a", scoredBank, 0, 20))
-	if _, changed := b.Scores(&b.fleet, func(string) FeedbackRule { return b.rule }, inForce); !changed {
+	if _, changed := b.Scores(b.around(), inForce); !changed {
 		t.Error("an outage changes nothing")
 	}
 }
@@ -423,8 +455,8 @@ func TestScoresStayInRange(t *testing.T) {
 				b.observe(tallies...)
 				b.second += 100
 			}
-			next, _ := one.Scores(&one.fleet, func(string) FeedbackRule { return DefaultFeedback() }, inForce)
-			other, _ := two.Scores(&two.fleet, func(string) FeedbackRule { return DefaultFeedback() }, inForce)
+			next, _ := one.Scores(one.around(), inForce)
+			other, _ := two.Scores(two.around(), inForce)
 			if !slices.Equal(next, other) {
 				t.Fatalf("the same seconds gave %+v and %+v", next, other)
 			}

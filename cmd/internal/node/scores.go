@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/server"
+	"github.com/sluice-pay/sluice/statemachine"
 )
 
 // published are the scores in force, as stored and as read.
@@ -50,7 +51,7 @@ func (p *published) list() monitor.Scores {
 		s := &p.scores.Scores[i]
 		out.List[i] = monitor.Score{
 			Item: s.Item, SuccessRate: s.SuccessRate, Deviation: s.Deviation, Samples: s.Samples, Feedback: s.Feedback, Headroom: s.Headroom,
-			ResultTimeMillis: s.ResultTimeMillis, Frozen: s.Frozen,
+			QuotaLeft: s.QuotaLeft, Commitment: s.Commitment, ResultTimeMillis: s.ResultTimeMillis, Frozen: s.Frozen,
 		}
 	}
 	return out
@@ -65,7 +66,7 @@ func (n *Node) publishScores(ctx context.Context, now time.Time) {
 		return
 	}
 	n.scoredAt = second
-	next, changed := n.scorer.Scores(n.fleet(now), n.feedback.of, before.List)
+	next, changed := n.scorer.Scores(monitor.Around{Fleet: n.fleet(now), Feedback: n.feedback.of, Quotas: n.quotas.Scores()}, before.List)
 	if !changed {
 		return
 	}
@@ -109,6 +110,10 @@ func scoresMessage(list []monitor.Score, second int64) *configv1.Scores {
 		out.Scores[i] = &configv1.Score{
 			Scope: statepb.FromScope(s.Item), SuccessRatePpm: uint32(s.SuccessRate), Feedback: s.Feedback, HeadroomPpm: uint32(s.Headroom),
 			Frozen: s.Frozen, ResultTimeMs: s.ResultTimeMillis, Samples: s.Samples, DeviationPpm: uint32(s.Deviation),
+			CommitmentPpm: uint32(s.Commitment),
+		}
+		if s.QuotaLeft != statemachine.FullShare {
+			out.Scores[i].QuotaLeftPpm = new(uint32(s.QuotaLeft))
 		}
 	}
 	return out

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/monitor/ledgertest"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
@@ -177,8 +178,8 @@ func TestScoresPassToTheNextLeader(t *testing.T) {
 	c.ledgers[1].Lead()
 	was := count(0)
 	before := c.nodes[2].Router().Table().Scores()
-	one, _ := c.nodes[1].scorer.Scores(c.nodes[1].fleet(c.now), c.nodes[1].feedback.of, nil)
-	two, _ := c.nodes[2].scorer.Scores(c.nodes[2].fleet(c.now), c.nodes[2].feedback.of, nil)
+	one, _ := c.nodes[1].scorer.Scores(monitor.Around{Fleet: c.nodes[1].fleet(c.now), Feedback: c.nodes[1].feedback.of}, nil)
+	two, _ := c.nodes[2].scorer.Scores(monitor.Around{Fleet: c.nodes[2].fleet(c.now), Feedback: c.nodes[2].feedback.of}, nil)
 	if len(one) == 0 || !slices.Equal(one, two) {
 		t.Errorf("two replicas that do not lead have learned %+v and %+v", one, two)
 	}

@@ -113,7 +113,7 @@ func (s *sluice) tick(now int64) {
 	}
 	s.looked = now
 	s.scorer.Observe(&monitor.SecondCounts{Second: now - 1}, &s.fleet, false)
-	next, changed := s.scorer.Scores(&s.fleet, feedbackRule, s.scores)
+	next, changed := s.scorer.Scores(monitor.Around{Fleet: &s.fleet, Feedback: feedbackRule}, s.scores)
 	if !changed {
 		return
 	}
