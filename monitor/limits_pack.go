@@ -2,6 +2,11 @@ package monitor
 
 import "github.com/sluice-pay/sluice/statemachine"
 
+// packLimits is the first byte of a row with limits or quotas, which a version that knows none must not take for a whole one.
+const packLimits = 2
+
+func (r *Row) limited() bool { return len(r.Counts.Quotas)+len(r.Limits) > 0 }
+
 // limits appends what a row says of quotas and limits: a tail that rows without any do not have.
 func (p *packer) limits(r *Row) {
 	p.uint(uint64(len(r.Counts.Quotas)))
@@ -36,7 +41,7 @@ func (u *unpacker) limits(r *Row) {
 		})
 		return l
 	})
-	if len(r.Counts.Quotas)+len(r.Limits) == 0 {
-		u.fail("a tail that says nothing")
+	if u.err == nil && !r.limited() {
+		u.fail("neither limits nor quotas")
 	}
 }

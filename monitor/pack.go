@@ -123,7 +123,11 @@ func (p *packer) counts(s *SecondCounts) {
 
 // Pack appends the row to buf in a compact form that ParseRow reads.
 func (r *Row) Pack(buf []byte) []byte {
-	p := packer{append(buf, packVersion)}
+	version := byte(packVersion)
+	if r.limited() {
+		version = packLimits
+	}
+	p := packer{append(buf, version)}
 	p.string(r.Replica)
 	p.word(r.Boot)
 	p.int(r.Leader)
@@ -146,7 +150,7 @@ func (r *Row) Pack(buf []byte) []byte {
 			p.string(name)
 		}
 	}
-	if len(r.Counts.Quotas)+len(r.Limits) > 0 {
+	if r.limited() {
 		p.limits(r)
 	}
 	return p.b
@@ -155,7 +159,12 @@ func (r *Row) Pack(buf []byte) []byte {
 // ParseRow is the inverse of Row.Pack. Its error wraps ErrPacked.
 func ParseRow(b []byte) (*Row, error) {
 	u := unpacker{b: b}
-	u.version()
+	limited := len(b) > 0 && b[0] == packLimits
+	if limited {
+		u.byte()
+	} else {
+		u.version()
+	}
 	r := &Row{Replica: u.string(), Boot: u.word(), Leader: u.int(), Counts: u.counts()}
 	r.Grants = unpackList(&u, 6, func() Grant {
 		return Grant{Scope: u.scope(), Generation: u.uint(), Replica: u.string(), Tokens: u.uint(), Until: u.int(), Lift: u.bool()}
@@ -163,7 +172,7 @@ func ParseRow(b []byte) (*Row, error) {
 	r.Sealed = unpackList(&u, 2, func() Sealed {
 		return Sealed{Second: u.int(), Replicas: unpackList(&u, 1, u.string)}
 	})
-	if len(u.b) > 0 {
+	if limited {
 		u.limits(r)
 	}
 	if err := u.done(); err != nil {

@@ -34,7 +34,7 @@ func (v VetoReason) drop() DropReason {
 		return DropQuotaExhausted
 	case VetoThrottle:
 		return DropThrottled
-	case VetoState, VetoRate, numVetoReasons:
+	case VetoState, VetoRate, numVetoReasons, admitted:
 	}
 	return DropRateLimited
 }

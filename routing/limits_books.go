@@ -10,7 +10,7 @@ import (
 )
 
 // publishEvery is after how many seconds a router says what it holds though nothing changed: rows can be lost.
-const publishEvery = 10
+const publishEvery = 5
 
 // limitBooks are kept of a counter outside of Route.
 type limitBooks struct {
@@ -133,13 +133,18 @@ func (c *counter) drain(second int64) (statemachine.LimitCount, bool) {
 // nobody learns from its own counts alone.
 func (r *Router) drainLimits(current *live, second int64) []statemachine.LimitCount {
 	r.drained = second
-	if current == nil || len(current.counters) == 0 {
+	if current == nil || len(current.counters)+len(r.throttles) == 0 {
 		return nil
 	}
 	var out []statemachine.LimitCount
 	for _, c := range current.counters {
 		if n, tell := c.drain(second); tell {
 			out = append(out, n)
+		}
+	}
+	for account, c := range r.throttles {
+		if n := take(&c.asked); n > 0 {
+			out = append(out, statemachine.LimitCount{Name: throttleName(account), Asked: n})
 		}
 	}
 	slices.SortFunc(out, func(a, b statemachine.LimitCount) int { return strings.Compare(a.Name, b.Name) })
@@ -187,12 +192,15 @@ func (r *Router) share(s Shares, l *live) {
 		case !c.books.told && r.shared:
 			c.books.told = true
 			c.ceiling.Store(c.taken.Load() + slots.first)
-		case s.second == r.drained+2: // what was dealt for another second is void
+		case s.due && s.second == r.drained+2 && s.second > r.dealt: // what was dealt for another second is void
 			if beyond := c.ceiling.Load() - c.taken.Load() - slots.keep; beyond > 0 && r.shared {
 				slots.grant -= beyond
 			}
 			c.ceiling.Add(slots.grant)
 		}
+	}
+	if s.due {
+		r.dealt = s.second
 	}
 	r.throttle(s, l)
 }

@@ -29,6 +29,7 @@ type Router struct {
 	equal     Part     // of the last Share
 	others    int64    // routers that limits are divided among, itself included
 	drained   int64    // second of the last Drain
+	dealt     int64    // newest second for which room was dealt
 }
 
 // live is what Route reads: a table and, for each of its hot scopes, the gate.

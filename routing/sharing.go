@@ -92,6 +92,7 @@ type Shares struct {
 	second, base int64
 	routers      int64
 	known        bool // the router is among those that limits are divided among
+	due          bool // everything was sealed that it rests on: what is dealt can be taken up
 	blind        bool // nothing was sealed for long
 	equal        Part // of limits nobody asked for
 	parts        map[string]Part
@@ -138,6 +139,7 @@ func (s *Sharing) Shares(p *Plan, self string, second int64) Shares {
 	out := Shares{second: second, base: s.now, equal: s.equalOf(self), parts: map[string]Part{}, slots: map[string]slotShare{}}
 	out.routers = int64(len(s.names))
 	_, out.known = slices.BinarySearch(s.names, self)
+	out.due = s.now == second-s.lag
 	out.blind = s.now > 0 && second-s.now > s.lag+blindAfter
 	for i := range p.limits.bounds {
 		b := &p.limits.bounds[i]

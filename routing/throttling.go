@@ -1,6 +1,11 @@
 package routing
 
-import "github.com/sluice-pay/sluice/statemachine"
+import (
+	"slices"
+	"strings"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
 
 // How a rate is lowered and raised again, beside what the catalogue says.
 const (
@@ -62,7 +67,7 @@ func (s *Sharing) accounts(o *observed) map[statemachine.Scope]*AccountSecond {
 				d.roll(o.second)
 				s.sent[a.Account] = d
 			}
-			d.add(r.Router, o.second, a.Sent)
+			d.add(r.Router, o.second, max(a.Sent, s.wanted(r, a.Account)))
 			sum := sums[a.Account]
 			if sum == nil {
 				sum = &AccountSecond{Account: a.Account}
@@ -76,7 +81,19 @@ func (s *Sharing) accounts(o *observed) map[statemachine.Scope]*AccountSecond {
 	return sums
 }
 
-// perSecond is what was sent to an account per second, lately, in thousandths.
+// wanted is what of a router's payments wanted to go to an account whose rate is lowered.
+func (s *Sharing) wanted(r *RouterSecond, account statemachine.Scope) uint32 {
+	if s.throttles[account] == nil {
+		return 0
+	}
+	at, found := slices.BinarySearchFunc(r.Limits, throttleName(account), func(c statemachine.LimitCount, n string) int { return strings.Compare(c.Name, n) })
+	if !found {
+		return 0
+	}
+	return r.Limits[at].Asked
+}
+
+// perSecond is what wanted to go to an account per second, lately, in thousandths.
 func (s *Sharing) perSecond(account statemachine.Scope, o *observed) uint64 {
 	d, sum := s.sent[account], uint64(0)
 	if d == nil {
@@ -88,15 +105,17 @@ func (s *Sharing) perSecond(account statemachine.Scope, o *observed) uint64 {
 	return sum * milli / demandSpan
 }
 
-// judge lowers or raises the rate, and reports whether it limits nothing any more. rate is what was sent lately.
-func (t *throttling) judge(sum *AccountSecond, sent uint64, second, lag int64) bool {
+// judge lowers or raises the rate, and reports whether it limits nothing any more. wanted is the demand of late, in thousandths
+// of payments per second.
+func (t *throttling) judge(sum *AccountSecond, wanted uint64, second, lag int64) bool {
 	least := uint64(t.rule.floor) * milli
 	if sum != nil && sum.Throttled > 0 {
 		if second < t.hold {
 			return false
 		}
 		if t.rate == 0 {
-			t.rate, t.before = max(sent, least), max(sent, least)
+			t.before = max(wanted, uint64(sum.Sent)*milli, least)
+			t.rate = t.before
 		}
 		// All answers asking for less leave what the rule says; a part of them takes off twice that part.
 		left := uint64(parts)
@@ -115,7 +134,7 @@ func (t *throttling) judge(sum *AccountSecond, sent uint64, second, lag int64) b
 		return false
 	}
 	t.rate += max(1, t.before*uint64(t.rule.recover)/parts)
-	return 4*t.rate >= 5*max(t.before, sent) // far above demand and the rate before: it limits nothing
+	return 4*t.rate >= 5*max(t.before, wanted) // far above demand and the rate before: it limits nothing
 }
 
 // throttleOf is the rule of an account's channel.

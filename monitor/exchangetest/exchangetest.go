@@ -58,9 +58,14 @@ func Row(replica string, second int64, bad uint32) *monitor.Row {
 			Gates: []monitor.GateSum{{
 				GateCount: statemachine.GateCount{Scope: scope, Generation: 3, Step: 2, WouldBe: 40, Sent: 8}, Routers: 1,
 			}},
+			Quotas: []statemachine.QuotaCount{{ID: "daily", Units: -12000}, {ID: "monthly", Units: 1 << 50}},
 		},
 		Grants: []monitor.Grant{{Scope: scope, Generation: 3, Replica: "r1", Tokens: 5, Until: second + 4, Lift: true}},
 		Sealed: []monitor.Sealed{{Second: second - 1, Replicas: []string{"r1", "r2"}}},
+		Limits: []statemachine.LimitCount{
+			{Name: "account/unionpay/main", Asked: 7, Started: 5, Room: -3, Total: 1 << 40, Ended: []statemachine.EndedCount{{Second: second - 9, Units: 4}}},
+			{Name: "channel/unionpay", Asked: 12},
+		},
 	}
 }
 

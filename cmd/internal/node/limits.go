@@ -47,7 +47,7 @@ func accountsOf(items []monitor.ItemCounts) []routing.AccountSecond {
 			a.Sent += c.Sent[k]
 		}
 		for o, total := range c.Totals {
-			if statemachine.Outcome(o) != statemachine.Pending { //nolint:gosec // an index of outcomes
+			if statemachine.Outcome(o) != statemachine.Pending {
 				a.Answered += positive(total)
 			}
 		}
