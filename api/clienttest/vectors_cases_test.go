@@ -52,7 +52,7 @@ func everyDrop() []string {
 	return []string{
 		"CURRENCY_UNSUPPORTED", "AMOUNT_TOO_SMALL", "AMOUNT_TOO_LARGE", "NO_ACCOUNT", "NOT_ENROLLED", "OUTSIDE_WINDOW", "MAINTENANCE", "EXCLUDED",
 		"ALREADY_TRIED", "DISABLED", "SWITCHED_OFF", "SUSPENDED", "PROBING", "RAMP_SHARE", "RATE_LIMITED", "CONCURRENCY_LIMITED",
-		"QUOTA_EXHAUSTED", "RETIRED", "THROTTLED", "BUSINESS_TYPE_UNSUPPORTED",
+		"QUOTA_EXHAUSTED", "RETIRED", "THROTTLED", "BUSINESS_TYPE_UNSUPPORTED", "DRAINING",
 	}
 }
 
@@ -108,6 +108,7 @@ func routingWorld() *vectorWorld {
 	beta.Windows = &configv1.Windows{
 		TimeZone: "Asia/Shanghai", Holidays: []string{"2026-10-01"},
 		Open:        []*configv1.OpenHours{{From: "08:00", To: "22:00"}},
+		Drain:       durationpb.New(time.Minute),
 		Maintenance: []*configv1.Maintenance{{From: timestamppb.New(time.Unix(vectorSecond+3600, 0)), To: timestamppb.New(time.Unix(vectorSecond+7200, 0))}},
 	}
 	gamma.BusinessTypes = []configv1.BusinessType{collecting, payingOut, querying}
@@ -141,7 +142,9 @@ func routingWorld() *vectorWorld {
 		{comment: "enrolled", request: ask("payment-4", as(deducting), pay(func(p *sluicev1.Payment) { p.EnrolledChannels = []string{"beta"} }))},
 		{comment: "excluded", request: ask("payment-4", func(m *sluicev1.RouteRequest) { m.Exclude = []string{"alpha"} })},
 		{comment: "at night in Shanghai", second: vectorSecond + 11*3600, request: ask("payment-5")},
-		{comment: "the last second before it closes: valid_until is the closing", second: vectorSecond + 10*3600 - 1, request: ask("payment-5", func(m *sluicev1.RouteRequest) { m.Exclude = []string{"alpha"} })},
+		{comment: "shortly before it drains: valid_until is the begin of that", second: vectorSecond + 10*3600 - 65, request: ask("payment-5", func(m *sluicev1.RouteRequest) { m.Exclude = []string{"alpha"} })},
+		{comment: "it drains: no attempt begins in the last minute", second: vectorSecond + 10*3600 - 60, request: ask("payment-5")},
+		{comment: "a query begins all the same", second: vectorSecond + 10*3600 - 60, request: ask("payment-8", of(querying, "beta", "main"))},
 		{comment: "in maintenance", second: vectorSecond + 3600, request: ask("payment-5")},
 		{comment: "on a holiday", second: time.Date(2026, 10, 1, 4, 0, 0, 0, time.UTC).Unix(), request: ask("payment-5")},
 		{comment: "a deadline before the decision's lifetime ends", request: ask("payment-6", pay(func(p *sluicev1.Payment) {
