@@ -125,14 +125,14 @@ func must(t *testing.T, err error) {
 func TestFile_CannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork()
-		newReplica(t, n, "r1", testCatalog(3))
-		dir := t.TempDir()
+		r := newReplica(t, n, "r1", testCatalog(3))
 		cfg := config(n, LocalFirst)
-		cfg.File = filepath.Join(dir, "s")
+		cfg.File = filepath.Join(t.TempDir(), "below", "s")
+		must(t, os.Mkdir(filepath.Dir(cfg.File), 0o700))
 		c := newClient(t, cfg)
-		c.file.path = filepath.Join(dir, "gone", "s") // the directory vanished
-		c.file.written = routing.Stamp{}
-		c.wake()
+		time.Sleep(3 * time.Second)
+		must(t, os.RemoveAll(filepath.Dir(cfg.File)))
+		r.put(routing.Revision{Epoch: 1, Revision: 101})
 		time.Sleep(3 * time.Second)
 		if s := c.Stats(); s.Unsaved == 0 {
 			t.Errorf("%+v", s)
