@@ -11,7 +11,7 @@ import (
 )
 
 // checkpointVersion is the second byte of a checkpoint. It changes with the layout.
-const checkpointVersion = 3
+const checkpointVersion = 4
 
 // newCheckpoint begins a checkpoint, or a part of one.
 func newCheckpoint() packer { return packer{[]byte{packVersion, checkpointVersion}} }
@@ -111,7 +111,7 @@ func (t *track) numbers() []*float64 {
 }
 
 func (t *track) times() []*int64 {
-	all := []*int64{&t.base.hourEnds, &t.crossed, &t.ended}
+	all := []*int64{&t.base.hourEnds, &t.crossed, &t.ended, &t.well}
 	for i := range designs {
 		all = append(all, &t.since[i])
 	}

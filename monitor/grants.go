@@ -9,11 +9,13 @@ import (
 )
 
 // How probes are spaced, in would-be payments of the scope. With a budget of 12 % the first takes the sixth, each after a
-// failed one the thirteenth, which leaves a third of the budget for those that pass: on a quiet scope a cadence by the clock would make nearly every payment a probe, and the cut for
-// nothing. A scope without traffic is tried every five minutes, or it would stay closed for ever.
+// failed one the thirteenth, which leaves a third of the budget for those that pass; on a quiet scope, where a few confirm, the
+// tenth. By the clock nearly every payment of a quiet scope would be a probe, and the cut for nothing. A scope without traffic
+// is tried every five minutes, or it would stay closed for ever.
 const (
 	firstProbe   = 0.72 // over the budget: would-be payments before the first probe
 	nextProbe    = 1.5  // over the budget: between a failed probe and the next
+	quietProbe   = 1.1  // the same on a quiet scope
 	grantTrickle = 300  // seconds
 	grantAhead   = 3    // tokens in flight once the probes look good
 	grantBeyond  = 3    // probes beyond the budget that may confirm good ones: a quiet scope has saved up none
@@ -202,8 +204,11 @@ func (p *probing) affordable(of probeOf, second, interval int64) uint64 {
 	flying := p.unused() + p.unanswered(second-of.silence+1)
 	if !p.promising(of.state) {
 		wait := nextProbe
-		if p.spent == 0 {
+		switch {
+		case p.spent == 0:
 			wait = firstProbe
+		case p.rate(second) < of.policy.QuietRate:
+			wait = quietProbe
 		}
 		due := float64(p.seen-p.usedSeen)*budget >= wait && (p.last == 0 || second-p.last >= interval)
 		if flying == 0 && (due || idle >= max(grantTrickle, interval)) {

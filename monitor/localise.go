@@ -22,10 +22,14 @@ type Localised struct {
 // fails on every channel that carries it is reported, not cut. Verdicts that something recovered are passed on.
 //
 // Items that are only suspected may be chosen where they explain what fails, but need no explanation themselves. While it is
-// not clear which set explains the failures of a channel, nothing is said about it. down are the banks that were down
-// everywhere until now.
-func Localise(verdicts []statemachine.Verdict, seen *History, f *statemachine.Fleet, down []string) Localised {
+// not clear which set explains the failures of a channel, nothing is said about it. suspects are the banks that seem to be
+// down, or were until now: what they explain is no fault of a channel.
+func Localise(verdicts []statemachine.Verdict, seen *History, f *statemachine.Fleet, suspects []suspectBank) Localised {
 	var out Localised
+	var down []string
+	for _, s := range suspects {
+		down = append(down, s.bank)
+	}
 	var parts []statemachine.Verdict
 	byChannel := map[string][]statemachine.Verdict{}
 	var channels []string
@@ -36,6 +40,9 @@ func Localise(verdicts []statemachine.Verdict, seen *History, f *statemachine.Fl
 		}
 		if v.Kind != statemachine.Failing && v.Kind != statemachine.MildlyFailing {
 			out.Verdicts = append(out.Verdicts, v)
+			continue
+		}
+		if !seen.beyondBanks(&v, suspects) {
 			continue
 		}
 		if byChannel[v.Scope.Channel] == nil {
@@ -196,9 +203,13 @@ const (
 	explainedBy                // the rest is well
 )
 
+// anotherScope is how many results another scope costs: that two fail at once is less likely than that a greater one does.
+const anotherScope = 4
+
 // cheaper orders sets by the results they carry, then by the number of scopes, then by kind.
 func cheaper(a, b []suspect) bool {
-	cost := func(set []suspect) (sum uint64) {
+	cost := func(set []suspect) uint64 {
+		sum := uint64(len(set)) * anotherScope
 		for _, s := range set {
 			sum += uint64(s.carried)
 		}

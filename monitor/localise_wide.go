@@ -126,18 +126,33 @@ func domainsRelapse(v statemachine.Verdict, seen *History, f *statemachine.Fleet
 const worseRatio = 4
 
 // channelsTrace reports whether what a part of a channel shows is the channel's own fault: the channel is on its way back and
-// the part does not go on failing, or its share is lowered and the part is no worse.
+// not both, the part goes on failing and the others of its kind are well; or its share is lowered and the part is no worse.
 func channelsTrace(v statemachine.Verdict, seen *History, f *statemachine.Fleet) bool {
 	if v.Scope.Kind == statemachine.ScopeChannel || v.Scope.Kind == statemachine.ScopeDomain || v.Kind == statemachine.Recovered {
 		return false
 	}
 	st := f.State(statemachine.ChannelScope(v.Scope.Channel))
 	phase, _ := st.Effective()
-	if phase == statemachine.Ramping && st.Kind == statemachine.Degraded && v.Evidence.Detector == SequentialDetector {
-		e := &v.Evidence // a part that is clearly worse has a fault of its own
-		return logRatio(e.Answered, e.Bad, e.Rate, min(poolMostRate/1.5, max(e.Baseline, st.Base.Fraction()))) < worseRatio
+	if phase != statemachine.Ramping && phase != statemachine.Probing {
+		return false
 	}
-	return phase == statemachine.Ramping && !sickens(v.Scope, v.Evidence.To, false, seen, f)
+	others := seen.siblings(v.Scope)
+	if st.Kind == statemachine.Degraded && v.Evidence.Detector == SequentialDetector {
+		e := &v.Evidence // a part that is clearly worse has a fault of its own
+		return len(others) == 0 || logRatio(e.Answered, e.Bad, e.Rate, min(poolMostRate/1.5, max(e.Baseline, st.Base.Fraction()))) < worseRatio
+	}
+	return !sickens(v.Scope, v.Evidence.To, false, seen, f) ||
+		v.Evidence.Detector == SequentialDetector && !seen.pool(others, v.Evidence.From, v.Evidence.Rate, (*Tally).Weighted).calm()
+}
+
+// siblings are the other items of a scope's kind on its channel, sorted. A scope that has none sees the channel's own payments.
+func (h *History) siblings(scope statemachine.Scope) (others []statemachine.Scope) {
+	for _, s := range h.order {
+		if s.item.Channel == scope.Channel && s.item.Kind == scope.Kind && s.item != scope {
+			others = append(others, s.item)
+		}
+	}
+	return others
 }
 
 func domainsOf(channels []string, f *statemachine.Fleet) []string {
@@ -364,9 +379,6 @@ func (h *History) banksOf(channel string, seen []statemachine.Verdict, f *statem
 	}
 	return more
 }
-
-// bankRate is the failure rate of a bank that is down.
-const bankRate = 0.6
 
 // calmElsewhere reports whether a bank's other channels show that it is well there.
 func (h *History) calmElsewhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope) bool {

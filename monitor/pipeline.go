@@ -44,6 +44,7 @@ type Pipeline struct {
 	down      []string // banks whose alert was given
 	downAt    int64
 	outages   outages
+	tests     bankTests
 }
 
 // NewPipeline returns a pipeline that has seen nothing.
@@ -66,9 +67,11 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 	told := p.watch.Observe(sum, f)
 	p.detector.Observe(sum, f)
 	views := p.detector.views()
+	p.forget(p.tests.observe(history, f), f)
+	suspects := p.tests.suspects(p.down, history)
 	down := []BankDown{}
 	for _, v := range views {
-		localised := Localise(v.verdicts, v.history, f, p.down)
+		localised := Localise(v.verdicts, v.history, f, suspects)
 		v.verdicts, down = localised.Verdicts, append(down, localised.BanksDown...)
 	}
 	alerts, ended := p.common.Observe(views, f, sum.Second)
@@ -140,7 +143,8 @@ func (p *Pipeline) banks(out *Findings, down []BankDown, sum *SecondCounts, f *s
 		return v.Kind != statemachine.Recovered && v.Evidence.From <= p.downAt && slices.Contains(p.down, bankOf(v.Scope))
 	})
 	if len(down) == 0 && len(p.down) > 0 && out.Second-p.downAt >= banksQuiet {
-		p.up(f) // what was seen while a bank was down everywhere cuts nothing afterwards
+		p.forget(p.down, f) // what was seen while a bank was down everywhere cuts nothing afterwards
+		p.down = nil
 	}
 	for _, d := range down {
 		p.downAt = out.Second
@@ -154,18 +158,20 @@ func (p *Pipeline) banks(out *Findings, down []BankDown, sum *SecondCounts, f *s
 	slices.SortFunc(out.BanksDown, strings.Compare)
 }
 
-// up forgets what the banks that were down showed, on every channel that carries them.
-func (p *Pipeline) up(f *statemachine.Fleet) {
+// forget forgets what banks that were down showed, on every channel that carries them.
+func (p *Pipeline) forget(banks []string, f *statemachine.Fleet) {
+	if len(banks) == 0 {
+		return
+	}
 	for channel, facts := range f.Channels {
 		for _, in := range facts.Instruments {
-			if slices.Contains(p.down, in.Bank) {
+			if slices.Contains(banks, in.Bank) {
 				for _, v := range p.detector.views() {
 					v.history.forgetAround(statemachine.InstrumentScope(channel, in), f)
 				}
 			}
 		}
 	}
-	p.down = nil
 }
 
 // Grant takes the rows of the sealed second, after Observe, and returns the probe tokens that are valid now: the leader

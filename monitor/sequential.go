@@ -50,7 +50,7 @@ func (d *sequential) roll(f *statemachine.Fleet) {
 			n++
 		}
 		for _, s := range order[:n] {
-			suspected = suspected || s.track.suspicion() >= learnPart
+			suspected = suspected || s.track.suspicion() >= suspectPart
 		}
 		d.rollChannel(order[:n], suspected, f)
 		order = order[n:]
@@ -94,8 +94,13 @@ func (d *sequential) judgeItem(s *series, f *statemachine.Fleet) (statemachine.V
 	}
 	threshold := d.threshold(s, f)
 	alarm := t.crosses(threshold)
-	if !alarm {
+	switch {
+	case !alarm:
 		t.crossed = 0
+	case t.crossed == 0:
+		if alarm = s.failed(d.history.now); alarm { // old evidence is no news when the threshold falls
+			t.crossed = d.history.now
+		}
 	}
 	if !s.open || !alarm && t.suspicion() < suspectPart {
 		return d.recovered(s, f)
@@ -103,9 +108,6 @@ func (d *sequential) judgeItem(s *series, f *statemachine.Fleet) (statemachine.V
 	policy := f.Policy(s.item.Channel)
 	if policy.Detector != statemachine.DetectorSequential {
 		return statemachine.Verdict{}, false
-	}
-	if alarm && t.crossed == 0 {
-		t.crossed = d.history.now
 	}
 	from := t.began()
 	if from == 0 {
@@ -177,7 +179,25 @@ func (d *sequential) verdict(s *series, from int64, p *statemachine.Policy, thre
 	if e.Rate < p.MildBelow {
 		e.Rule, kind = RuleMild, statemachine.MildlyFailing
 	}
-	return statemachine.Verdict{Kind: kind, Scope: s.item, Evidence: e, Over: s.over(e.Rate, now)}
+	over := s.over(e.Rate, now) || d.passed(s, from, threshold)
+	return statemachine.Verdict{Kind: kind, Scope: s.item, Evidence: e, Over: over}
+}
+
+// passed reports whether an item shows only what its channel's fault, which has ended since, did to it.
+func (d *sequential) passed(s *series, from int64, threshold float64) bool {
+	channel := d.history.items[statemachine.ChannelScope(s.item.Channel)]
+	if channel == nil || channel == s || channel.track.well <= from {
+		return false
+	}
+	since := s.sum(channel.track.well, d.history.now)
+	return s.track.explained(since.Weighted()) < leadPart*threshold
+}
+
+// failed reports whether an item has a bad result in a second.
+func (s *series) failed(second int64) bool {
+	of := s.sum(second, second)
+	_, bad := of.Weighted()
+	return bad > 0
 }
 
 // over reports whether the fault seems to have ended: the newest results speak for the normal rate against the fault's. Acting
@@ -192,16 +212,16 @@ func (s *series) over(rate float64, now int64) bool {
 		t.ended = 0
 		return false
 	}
-	_, _, ended := s.well(min(overRate, rate), overRatio, overRatio)
+	_, _, ended := s.calmed(min(overRate, rate), overRatio, overRatio)
 	if ended {
-		t.ended = now
+		t.ended, t.well = now, now
 	}
 	return ended
 }
 
-// well walks back from the newest second until the results speak for the normal rate against another by a log likelihood
+// calmed walks back from the newest second until the results speak for the normal rate against another by a log likelihood
 // ratio of enough, and returns where that is and the ratio; it gives up where they speak for the other by against.
-func (s *series) well(rate, enough, against float64) (from int64, ratio float64, ok bool) {
+func (s *series) calmed(rate, enough, against float64) (from int64, ratio float64, ok bool) {
 	for i := len(s.points) - 1; i >= 0 && ratio > -against; i-- {
 		n, bad := s.points[i].tally.Weighted()
 		if ratio -= logRatio(n, bad, rate, s.track.normal); ratio >= enough {
@@ -226,7 +246,7 @@ func (d *sequential) recovered(s *series, f *statemachine.Fleet) (statemachine.V
 		return statemachine.Verdict{}, false
 	}
 	rate := max(policy.MildBelow, 3*s.track.normal, st.Base.Fraction())
-	from, ratio, ok := s.well(rate, recoveredRatio, math.Inf(1))
+	from, ratio, ok := s.calmed(rate, recoveredRatio, math.Inf(1))
 	if !ok {
 		return statemachine.Verdict{}, false
 	}

@@ -12,9 +12,8 @@ const (
 	leastDesign   = 0.06          // the lowest design rate
 	thresholdMin  = 7             // log of the statistic that an alarm takes at least
 	coolThreshold = 1.5           // a CUSUM grows to so many thresholds, or it would take thousands of successes to drain
-	suspectPart   = 0.5           // part of the threshold at which an item is suspected
+	suspectPart   = 0.5           // part of the threshold at which an item is suspected, and nothing is learned
 	leadPart      = 0.6           // part of the threshold that the CUSUM must reach beside an alarm
-	learnPart     = 0.6           // and from which on nothing is learned
 	secondsADay   = 86_400        // seconds
 	leastADay     = 100           // seconds with results a day that the budget counts at least
 	memory        = 10 * 60       // seconds over which the traffic is averaged
@@ -45,6 +44,7 @@ type track struct {
 	since   [designs]int64 // second in which W last left zero
 	crossed int64          // second in which the running alarm began, 0 = none
 	ended   int64          // second in which the fault seemed to have ended, 0 = it lasts
+	well    int64          // the newest of these, whatever came since
 
 	threshold float64 // log of the statistic that is an alarm
 	limit     float64 // the same for the sum of sr
