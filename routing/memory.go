@@ -31,6 +31,7 @@ type Memory struct {
 	recent notes       // paid ones, and where payouts and deductions are
 
 	mu     sync.Mutex // of writers other than give
+	keys   []uint64   // of the payments being learned
 	shared atomic.Pointer[map[sharedKey]*note]
 	told   [numMemoryUses]atomic.Uint64
 }
@@ -236,15 +237,21 @@ func (m *Memory) Learn(results []Result, second int64) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.keys = m.keys[:0]
+	for i := range results {
+		r := &results[i]
+		m.keys = append(m.keys, paymentKey(r.Entity, r.Business, r.Payment))
+	}
+	m.recent.touch(m.keys)
 	for i := range results {
 		if r := &results[i]; previousRuleOf(r.Business).judged {
-			m.learn(r, second)
+			m.learn(m.keys[i], r, second)
 		}
 	}
 }
 
-func (m *Memory) learn(r *Result, second int64) {
-	key, id := paymentKey(r.Entity, r.Business, r.Payment), xxhash.Sum64String(r.Attempt)
+func (m *Memory) learn(key uint64, r *Result, second int64) {
+	id := xxhash.Sum64String(r.Attempt)
 	switch r.Money {
 	case statemachine.MoneyPaid:
 		m.paid(key, id, r, second)
