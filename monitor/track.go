@@ -13,6 +13,7 @@ const (
 	thresholdMin  = 7             // log of the statistic that an alarm takes at least
 	coolThreshold = 1.5           // a CUSUM grows to so many thresholds, or it would take thousands of successes to drain
 	suspectPart   = 0.5           // part of the threshold at which an item is suspected, and nothing is learned
+	mostPower     = 1 << 16       // results of a second up to which powers are taken by squares
 	leadPart      = 0.6           // part of the threshold that the CUSUM must reach beside an alarm
 	secondsADay   = 86_400        // seconds
 	leastADay     = 100           // seconds with results a day that the budget counts at least
@@ -39,7 +40,8 @@ type track struct {
 	base    baseline
 	prior   float64 // rate of the wider item
 	normal  float64
-	bad, ok [designs]float64 // ln q/p, ln (1−q)/(1−p); zero for a design that is not used
+	ok      [designs]float64 // ln (1−q)/(1−p), what a good result says; zero for a design that is not used
+	factor  [designs]float64 // e^ok
 	sr, w   [designs]float64
 	since   [designs]int64 // second in which W last left zero
 	crossed int64          // second in which the running alarm began, 0 = none
@@ -99,10 +101,11 @@ func (t *track) tune(prior float64) {
 	t.normal = t.base.normal(prior, t.expects)
 	for i, q := range designsFor(t.normal) {
 		if q == 0 {
-			t.bad[i], t.ok[i], t.w[i], t.sr[i] = 0, 0, 0, 0
+			t.ok[i], t.factor[i], t.w[i], t.sr[i] = 0, 0, 0, 0
 			continue
 		}
-		t.bad[i], t.ok[i] = math.Log(q/t.normal), math.Log((1-q)/(1-t.normal))
+		t.ok[i] = math.Log((1 - q) / (1 - t.normal))
+		t.factor[i] = math.Exp(t.ok[i])
 	}
 }
 
@@ -111,20 +114,49 @@ func (t *track) observe(second int64, n, bad float64) {
 	t.base.add(n, bad)
 	t.traffic.results += n
 	t.traffic.active++
-	most := coolThreshold * t.threshold
-	alarm := t.limit / designs
-	highest := alarm * math.Sqrt(alarm) // e^most
 	for i := range designs {
-		if t.bad[i] == 0 {
-			continue
-		}
-		llr := bad*t.bad[i] + (n-bad)*t.ok[i]
 		if t.w[i] == 0 {
 			t.since[i] = second
 		}
+	}
+	if whole := uint(n); bad == 0 && float64(whole) == n && n <= mostPower {
+		t.good(n, whole)
+		return
+	}
+	most := coolThreshold * t.threshold
+	alarm := t.limit / designs
+	highest := alarm * math.Sqrt(alarm) // e^most
+	for i, q := range designsFor(t.normal) {
+		if q == 0 {
+			continue
+		}
+		llr := bad*math.Log(q/t.normal) + (n-bad)*t.ok[i]
 		t.w[i] = min(most, max(0, t.w[i]+llr))
 		t.sr[i] = min(highest, (t.sr[i]+1)*math.Exp(min(llr, most)))
 	}
+}
+
+// good takes a second without a failure: nearly every one is, and it needs no exponential.
+func (t *track) good(n float64, whole uint) {
+	for i := range designs {
+		if t.ok[i] == 0 {
+			continue
+		}
+		t.w[i] = max(0, t.w[i]+n*t.ok[i])
+		t.sr[i] = (t.sr[i] + 1) * power(t.factor[i], whole)
+	}
+}
+
+// power is x to a whole number, by squares.
+func power(x float64, n uint) float64 {
+	y := 1.0
+	for ; n > 0; n >>= 1 {
+		if n&1 != 0 {
+			y *= x
+		}
+		x *= x
+	}
+	return y
 }
 
 // roll ends a minute: learn, unless the item's channel is suspected, forget a little, and set the threshold by the traffic.
