@@ -124,7 +124,7 @@ func TestAFloodOfALateReplica(t *testing.T) {
 			return p.take(func() uint64 { return xxhash.Sum64String(m) }, now, late)
 		}
 	}
-	if refused := flow(epoch, 5, all, ask(true)); len(refused) != 1 || refused["flood"] < 4*4000 {
+	if refused := flow(epoch, 5, all, ask(true)); len(refused) != 1 || refused["flood"] < 5*5000/2 {
 		t.Errorf("late: refused %v", refused)
 	}
 	if refused := flow(epoch.Add(5*time.Second), 5, all, ask(false)); len(refused) > 1 || refused["flood"] > 5*5000/2 {
@@ -135,6 +135,12 @@ func TestAFloodOfALateReplica(t *testing.T) {
 	}
 	if refused := flow(epoch.Add(20*time.Second), 5, merchants(20, 100), ask(true)); len(refused) > 0 {
 		t.Errorf("late without a flood: refused %v", refused)
+	}
+	hiccup := func(m string, now time.Time) bool {
+		return ask(now.Sub(epoch) < 30*time.Second+100*time.Millisecond)(m, now)
+	}
+	if refused := flow(epoch.Add(30*time.Second), 5, all, hiccup); len(refused) > 0 {
+		t.Errorf("late for a tenth of a second: refused %v", refused)
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 	paceRecovers = 1.25    // growth of what is let through, a slice, once it is not pressed any more
 	paceUsual    = 4       // times the middle merchant: who asks less is never to blame for a late replica,
 	paceSmall    = 50      // nor who asks less than this in a slice
+	paceLasting  = 2       // slices that it has to be late for: one is a hiccup
 	paceYields   = 0.8     // what is let through, by what came, after a slice that was pressed
 )
 
@@ -38,6 +39,7 @@ type pace struct {
 
 	mu      sync.Mutex // of what follows
 	learned float64    // room, where it is learned; 0 = there is enough
+	inARow  int        // slices that were pressed
 	sorted  []uint32
 }
 
@@ -86,7 +88,7 @@ func (p *pace) turn(slice int64) {
 	}
 	pressed := p.pressed.Swap(false)
 	if slice > before+1 {
-		p.sorted, p.learned, pressed = p.sorted[:0], 0, false
+		p.sorted, p.learned, p.inARow, pressed = p.sorted[:0], 0, 0, false
 	}
 	slices.Sort(p.sorted)
 	most := p.bound(pressed)
@@ -116,7 +118,11 @@ func (p *pace) bound(pressed bool) int64 {
 	for _, n := range p.sorted {
 		least += float64(min(n, usual))
 	}
+	if p.inARow++; !pressed {
+		p.inARow = 0
+	}
 	switch {
+	case pressed && p.inARow < paceLasting:
 	case pressed && p.learned == 0:
 		p.learned = max(came*paceYields, least)
 	case pressed:
@@ -124,8 +130,10 @@ func (p *pace) bound(pressed bool) int64 {
 	default:
 		p.learned *= paceRecovers
 	}
-	if p.learned == 0 || came <= p.learned && !pressed {
+	if came <= p.learned && !pressed {
 		p.learned = 0
+	}
+	if p.learned == 0 {
 		return 0
 	}
 	return max(level(p.sorted, p.learned), int64(usual), paceLeast)
