@@ -283,7 +283,8 @@ type PreviousAttempt struct {
 	RawCode string `protobuf:"bytes,3,opt,name=raw_code,json=rawCode,proto3" json:"raw_code,omitempty"`
 	// Its merchant account; empty = not known.
 	Account string `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
-	// Its attempt id, as given out with the decision; empty = not known.
+	// Its attempt id, as given out with the decision; empty = not known. An
+	// attempt that the replica remembers as in doubt is named by it alone.
 	AttemptId     string `protobuf:"bytes,5,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -161,7 +161,9 @@ type RouteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The payment.
 	Payment *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
-	// Attempts made for it so far, in order. At most 64.
+	// Attempts made for it so far, in order, each once, with the newest that is
+	// known of it. At most 64. The replica adds those it remembers as in doubt or
+	// paid and that are not named here.
 	Attempts []*PreviousAttempt `protobuf:"bytes,2,rep,name=attempts,proto3" json:"attempts,omitempty"`
 	// Channels not to take. At most 64.
 	Exclude []string `protobuf:"bytes,3,rep,name=exclude,proto3" json:"exclude,omitempty"`
