@@ -3,12 +3,15 @@ package routing
 import "github.com/sluice-pay/sluice/statemachine"
 
 // NoAdmission is the admission of one without live counters: nothing is vetoed but what is being probed, as probes need a
-// token. Call it after Rank.
+// token, and what the scores say has used up a hard quota. Call it after Rank.
 func NoAdmission(rk *Ranking) Admission {
 	a := Admission{Lifted: -1}
 	for i := range rk.ranked {
-		if rk.list[i].phase == statemachine.Probing {
+		switch c := &rk.list[i]; {
+		case c.phase == statemachine.Probing:
 			a.Vetoed |= 1 << i
+		case rk.table.usedUp(rk.request, c.account):
+			a.Veto(i, VetoQuota)
 		}
 	}
 	return a

@@ -166,6 +166,7 @@ func (r *Router) Share(s Shares) {
 		return
 	}
 	r.shared = true
+	r.told.Store(true)
 	r.share(s, l)
 }
 

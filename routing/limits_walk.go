@@ -31,6 +31,10 @@ func (w *walk) within(i int) VetoReason {
 			return VetoThrottle
 		}
 	}
+	if !w.router.told.Load() && w.live.table.usedUp(w.rk.request, c.account) {
+		w.unthrottle(c)
+		return VetoQuota
+	}
 	list := l.of[c.account]
 	for n, at := range list {
 		if why := w.take(&l.bounds[at], w.live.counters[at]); why != VetoState {

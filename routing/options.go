@@ -72,7 +72,7 @@ func (rk *Ranking) option(i statemachine.Instrument) Option {
 	o := Option{Instrument: i}
 	a := NoAdmission(rk)
 	var seen, usable []int32
-	best := -1
+	best, least := -1, 0
 	for n := range rk.ranked {
 		c := &rk.list[n]
 		drop := rk.closedBy(n, a)
@@ -80,8 +80,8 @@ func (rk *Ranking) option(i statemachine.Instrument) Option {
 		if drop == DropNone {
 			usable = addOnce(usable, c.channel)
 		}
-		if best < 0 || strength(c.phase) < strength(rk.list[best].phase) {
-			best = n
+		if weight := 2*strength(c.phase) + closedHealthy(c.phase, drop); best < 0 || weight < least {
+			best, least = n, weight
 		}
 	}
 	o.Supporting, o.Usable = len(seen), len(usable)
@@ -93,6 +93,14 @@ func (rk *Ranking) option(i statemachine.Instrument) Option {
 	}
 	rk.explainOption(&o, best, a)
 	return o
+}
+
+// closedHealthy is 1 for a candidate that is healthy and closed all the same, by what is used up, else 0.
+func closedHealthy(p statemachine.Phase, drop DropReason) int {
+	if p == statemachine.Healthy && drop != DropNone {
+		return 1
+	}
+	return 0
 }
 
 // closedForNow reports whether a channel was dropped only for its window, its drain or maintenance: it supports the payment.

@@ -13,6 +13,7 @@ import (
 type Router struct {
 	live      atomic.Pointer[live]
 	throttled atomic.Pointer[throttledAccounts] // accounts that are sent less for now, nil = none
+	told      atomic.Bool                       // of its part of limits by Share: it is not alone
 	lifted    atomic.Int64                      // last second in which some grant may lift a probe
 	payers    payers
 
