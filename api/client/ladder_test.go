@@ -138,3 +138,23 @@ func TestLadder(t *testing.T) {
 		})
 	}
 }
+
+// TestReplicaThatLostItsLedger repeats itself: its word makes nothing fresher, and a table that is confirmed again is fresh.
+func TestReplicaThatLostItsLedger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork()
+		r := newReplica(t, n, "r1", testCatalog(3))
+		c := newClient(t, config(n, LocalFirst))
+		time.Sleep(45 * time.Second) // renewals come every 10 s, all with the same time
+		synctest.Wait()
+		if s := c.State(); s.Source != SourceStale || s.Age < 44*time.Second {
+			t.Errorf("%+v", s)
+		}
+		r.confirm()
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		if s := c.State(); s.Source != SourceFresh || s.Age > 11*time.Second {
+			t.Errorf("%+v", s)
+		}
+	})
+}
