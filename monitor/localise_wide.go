@@ -226,7 +226,13 @@ func domainFails(e *statemachine.Evidence, chosen []statemachine.Verdict, seen *
 	first, p := &chosen[0].Evidence, f.Policy(chosen[0].Scope.Channel)
 	e.Detector = first.Detector
 	if e.Detector == SequentialDetector {
-		e.Rule, e.Baseline, e.Threshold, e.MinCount = first.Rule, seen.baseline(e.Scope, f), first.Threshold, leastBad
+		e.Rule, e.Baseline, e.Threshold, e.MinCount = RuleFailing, seen.baseline(e.Scope, f), first.Threshold, leastBad
+		if seen.expects == &silenceExpected {
+			e.Rule = RuleHanging
+		}
+		if isPart(first) {
+			e.Threshold /= suspectPart
+		}
 		e.Statistic = explained(e.Answered, e.Bad, e.Baseline)
 		return e.Statistic >= e.Threshold && e.Bad >= e.MinCount && e.Rate >= p.MildBelow
 	}
