@@ -34,6 +34,7 @@ type Memory struct {
 	keys   []uint64   // of the payments being learned
 	shared atomic.Pointer[map[sharedKey]*note]
 	told   [numMemoryUses]atomic.Uint64
+	twice  atomic.Uint64
 }
 
 // Defaults of MemoryOptions.
@@ -88,6 +89,7 @@ type MemoryStats struct {
 	Since          int64                 // second since which payments with an attempt in doubt are held; 0 = none was
 	SinceRecent    int64                 // the same of the recent ones
 	Refused        [numMemoryUses]uint64 // requests, by MemoryUse
+	Twice          uint64                // payments of which a second attempt was reported as paid
 }
 
 // Stats returns the figures.
@@ -99,6 +101,7 @@ func (m *Memory) Stats() MemoryStats {
 	s.Doubts, s.Since = m.doubts.held()
 	s.Recent, s.SinceRecent = m.recent.held()
 	s.Forgotten = m.doubts.forgotten.Load() + m.recent.forgotten.Load()
+	s.Twice = m.twice.Load()
 	for i := range m.told {
 		s.Refused[i] = m.told[i].Load()
 	}
@@ -274,6 +277,9 @@ func (m *Memory) paid(key, id uint64, r *Result, second int64) {
 		if a := n.of(id); a != nil && a.kind == noteSettled && !r.Final {
 			return // what came before its own correction
 		}
+		if a := n.of(id); (a == nil || a.kind != notePaid) && (n.paid() || m.paidBy(key, id)) {
+			m.twice.Add(1)
+		}
 		m.doubts.insert(key, second).note.Store(n.with(id, notePaid, r))
 		return
 	}
@@ -290,6 +296,12 @@ func (m *Memory) paid(key, id uint64, r *Result, second int64) {
 	c.note.Store(m.sharedNote(notePaid, r.Channel, r.Account))
 }
 
+// paidBy reports whether another attempt of a payment is remembered as paid by itself.
+func (m *Memory) paidBy(key, id uint64) bool {
+	c := m.recent.cell(key)
+	return c != nil && c.note.Load().attempts[0].kind == notePaid && c.attempt.Load() != id
+}
+
 // alsoPaid remembers a paid attempt where another of the payment, or this one itself, was paid or taken back before.
 func (m *Memory) alsoPaid(key, id uint64, old *noted, before uint64, r *Result, second int64) {
 	switch {
@@ -298,6 +310,9 @@ func (m *Memory) alsoPaid(key, id uint64, old *noted, before uint64, r *Result, 
 	case before == id:
 		m.doubts.insert(key, second).note.Store((*note)(nil).with(id, notePaid, r))
 		return
+	}
+	if old.kind == notePaid {
+		m.twice.Add(1)
 	}
 	n := &note{payment: strings.Clone(r.Payment), attempts: []noted{{Attempt: old.Attempt, id: before, kind: old.kind}}}
 	m.doubts.insert(key, second).note.Store(n.with(id, notePaid, r))

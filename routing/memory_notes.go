@@ -3,6 +3,7 @@ package routing
 import (
 	"maps"
 	"math/bits"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -52,6 +53,11 @@ func (n *note) of(id uint64) *noted {
 		}
 	}
 	return nil
+}
+
+// paid reports whether an attempt of a note is paid.
+func (n *note) paid() bool {
+	return slices.ContainsFunc(n.attempts, func(a noted) bool { return a.kind == notePaid })
 }
 
 // with returns the note with an attempt in it; n may be nil.

@@ -166,6 +166,29 @@ func TestPayoutsStayWhereTheyWereGiven(t *testing.T) {
 	}
 }
 
+// Two attempts that were both paid are somebody's mistake: people want to know.
+func TestMemoryCountsWhatWasPaidTwice(t *testing.T) {
+	for want, reports := range [][]Result{
+		{told("a", "1", statemachine.Succeeded), told("a", "1", statemachine.Succeeded, final)},
+		{told("a", "1", statemachine.Succeeded), told("b", "2", statemachine.Succeeded), told("b", "2", statemachine.Succeeded, final)},
+		{
+			told("a", "1", statemachine.TimedOut), told("a", "1", statemachine.Succeeded), told("b", "2", statemachine.Succeeded),
+			told("c", "3", statemachine.Succeeded), told("c", "3", statemachine.Succeeded),
+		},
+	} {
+		m := NewMemory(MemoryOptions{})
+		m.Learn(reports, noon)
+		if got := m.Stats().Twice; got != uint64(want) {
+			t.Errorf("%d, want %d", got, want)
+		}
+	}
+	m := NewMemory(MemoryOptions{})
+	m.Learn([]Result{told("a", "1", statemachine.Succeeded), told("b", "2", statemachine.TimedOut), told("b", "2", statemachine.Succeeded, final)}, noon)
+	if got := m.Stats().Twice; got != 1 {
+		t.Errorf("after doubt: %d", got)
+	}
+}
+
 // A small memory holds at least the newest half of what it may, and never more than all of it.
 func TestMemoryIsBounded(t *testing.T) {
 	const room = 64

@@ -10,7 +10,7 @@ import (
 type memoryCollector struct {
 	memory *routing.Memory
 
-	refused, held, since, forgotten *prometheus.Desc
+	refused, held, since, forgotten, twice *prometheus.Desc
 }
 
 func newMemoryCollector(m *routing.Memory) *memoryCollector {
@@ -23,13 +23,14 @@ func newMemoryCollector(m *routing.Memory) *memoryCollector {
 		held: d("sluice_memory_payments", "Payments remembered: with an attempt in doubt, or recent (paid, and where payouts and deductions are).", []string{"kind"}, nil),
 		since: d("sluice_memory_since_timestamp_seconds", "Since when payments are remembered, by kind; 0 = there was none yet.",
 			[]string{"kind"}, nil),
+		twice:     d("sluice_payments_paid_twice_total", "Payments of which a second attempt was reported as paid: a caller went on where it was not to.", nil, nil),
 		forgotten: d("sluice_memory_forgotten_total", "Payments forgotten for want of room.", nil, nil),
 	}
 }
 
 // Describe sends what is collected.
 func (c *memoryCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.refused, c.held, c.since, c.forgotten} {
+	for _, d := range []*prometheus.Desc{c.refused, c.held, c.since, c.forgotten, c.twice} {
 		out <- d
 	}
 }
@@ -48,4 +49,5 @@ func (c *memoryCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.since, float64(s.Since), "doubt")
 	gauge(c.since, float64(s.SinceRecent), "recent")
 	out <- prometheus.MustNewConstMetric(c.forgotten, prometheus.CounterValue, float64(s.Forgotten))
+	out <- prometheus.MustNewConstMetric(c.twice, prometheus.CounterValue, float64(s.Twice))
 }
