@@ -52,7 +52,14 @@ func cardInMessage(m protoreflect.Message, path string) string {
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		at := join(path, string(f.Name()))
 		switch {
-		case f.IsMap() || f.Kind() != protoreflect.StringKind && f.Message() == nil:
+		case f.IsMap():
+			v.Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
+				if f.MapValue().Kind() == protoreflect.StringKind || f.MapValue().Message() != nil {
+					found = cardInValue(f.MapValue(), v, at+"["+k.String()+"]")
+				}
+				return found == ""
+			})
+		case f.Kind() != protoreflect.StringKind && f.Message() == nil:
 		case f.IsList():
 			for i := 0; i < v.List().Len() && found == ""; i++ {
 				found = cardInValue(f, v.List().Get(i), at+"["+strconv.Itoa(i)+"]")

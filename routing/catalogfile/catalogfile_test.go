@@ -250,3 +250,27 @@ func checkPlaces(t *testing.T, data []byte, err error) {
 		}
 	}
 }
+
+// No card number comes into a catalogue, wherever it stands: it would be published in every snapshot.
+func TestInvariant18_CheckFindsCardNumbers(t *testing.T) {
+	text := readFile(t, "../../cmd/internal/demo/catalog.yaml")
+	const number = "4111 1111 1111 1111"
+	for name, test := range map[string]struct{ from, to, path string }{
+		"a name":  {"name: sample", "name: \"" + number + "\"", "name"},
+		"a tag":   {"tags: {", "tags: {desk: \"" + number + "\", ", ".tags[desk]"},
+		"a label": {"version: sample-1", "version: \"" + number + "\"", "version"},
+	} {
+		edited := strings.Replace(string(text), test.from, test.to, 1)
+		if edited == string(text) {
+			t.Fatalf("%s: the sample has no %q", name, test.from)
+		}
+		_, _, err := Check("sample.yaml", []byte(edited))
+		problems, ok := errors.AsType[Errors](err)
+		if !ok || len(problems) != 1 || !strings.HasSuffix(problems[0].Path, test.path) || problems[0].Line < 2 || !strings.Contains(problems[0].Message, "card number") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, _, err := Check("sample.yaml", text); err != nil {
+		t.Errorf("the sample itself: %v", err)
+	}
+}

@@ -15,7 +15,7 @@ func Check(name string, data []byte) (*configv1.Catalog, *routing.Plan, error) {
 		return nil, nil, errs.orNil()
 	}
 	plan, err := routing.CompilePlan(c, nil)
-	errs = append(errs, source.compiled(err)...)
+	errs = append(append(errs, source.compiled(err)...), source.cards("", c.ProtoReflect())...)
 	if err := errs.orNil(); err != nil {
 		return nil, nil, err
 	}
