@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
@@ -237,19 +238,45 @@ func TestKeepAllocatesNothing(t *testing.T) {
 	}
 }
 
-func BenchmarkKeep(b *testing.B) {
-	rec, router := NewRecorder(RecorderOptions{}), NewRouter()
+// BenchmarkRouteAndKeep is a decision among ten channels that is kept, as a replica makes it.
+func BenchmarkRouteAndKeep(b *testing.B) {
+	for _, keep := range []bool{false, true} {
+		b.Run(fmt.Sprint("keep=", keep), func(b *testing.B) {
+			rec, router := NewRecorder(RecorderOptions{}), NewRouter()
+			router.Swap(mustTable(b, tenChannels()))
+			q := newRequest(func(r *Request) { r.MaxChannels = 0 })
+			var d Decision
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := router.Route(q, noon, &d); err != nil {
+					b.Fatal(err)
+				}
+				if keep {
+					rec.Keep(q, &d)
+				}
+			}
+		})
+	}
+}
+
+func tenChannels() *configv1.Catalog {
 	cat := newCatalog()
 	for i := range 10 {
 		cat = newCatalog(append(cat.GetChannels(), newChannel(fmt.Sprint("channel-", i)))...)
 	}
-	router.Swap(mustTable(b, cat))
+	return cat
+}
+
+func BenchmarkKeep(b *testing.B) {
+	rec, router := NewRecorder(RecorderOptions{}), NewRouter()
+	router.Swap(mustTable(b, tenChannels()))
 	var d Decision
 	q := newRequest(func(r *Request) { r.MaxChannels = 0 })
 	if err := router.Route(q, noon, &d); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			rec.Keep(q, &d)
