@@ -69,6 +69,7 @@ func TestADecisionIsLoggedWithItsChances(t *testing.T) {
 	same(t, "payment", r.Payment.ID, "p1")
 	same(t, "channel", r.Channel, "alpha")
 	same(t, "route", r.Route, "quick")
+	same(t, "kind", r.Kind, "NORMAL")
 	same(t, "environment", r.Environment, "prod")
 	same(t, "time", r.Time, "2026-11-20T08:00:00Z")
 	sum := 0.0

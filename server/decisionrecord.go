@@ -3,6 +3,7 @@ package server
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluice-pay/sluice/routing"
@@ -123,7 +124,7 @@ func recordOf(k *routing.Kept, t *routing.Table) *DecisionRecord {
 
 func candidateRecord(c *routing.ExplainedCandidate, chances []float64) RecordedCandidate {
 	r := RecordedCandidate{
-		Channel: c.Channel, Account: c.Account, Kind: c.Kind.String(), Priority: c.Priority, Vetoed: c.Vetoed, ScorePPM: uint32(c.Score), Criterion: c.Decided,
+		Channel: c.Channel, Account: c.Account, Kind: strings.ToUpper(c.Kind.String()), Priority: c.Priority, Vetoed: c.Vetoed, ScorePPM: uint32(c.Score), Criterion: c.Decided,
 	}
 	if c.Hash != 0 {
 		r.Hash = hexText(c.Hash)

@@ -32,8 +32,8 @@ func (v view) decisionText(r *sluicev1.ExplainRouteResponse, asked int) string {
 		}
 		say("Tried before: " + strings.Join(made, ", ") + ".")
 	}
-	if a := r.GetAdmission(); a.GetVetoed() != 0 || a.Lifted != nil || a.GetMerchantLimited() {
-		say(admission(a))
+	if a := r.GetAdmission(); a.GetMerchantLimited() || a.GetLifted() > 0 || a != nil && len(r.GetCandidates()) == 0 && !r.GetRecomputed() {
+		say(admission(a)) // vetoes are told by candidate where these are known
 	}
 	if channels := r.GetDecision().GetChannels(); asked > 0 && asked < len(channels) {
 		say(fmt.Sprintf("The attempt asked for is that of candidate %d, %s; only the first of a decision may be attempted.", asked+1, channels[asked].GetChannel()))
@@ -129,7 +129,7 @@ func admission(a *sluicev1.Admission) string {
 	if a.GetMerchantLimited() {
 		return "The merchant is above its rate: the payment as a whole was refused."
 	}
-	text := "Live counters (ramps, rates, limits) let every candidate through."
+	text := "No candidate was closed by a state or vetoed by live counters."
 	if a.GetVetoed() != 0 {
 		var ranks []string
 		for i := range 64 {
@@ -137,7 +137,7 @@ func admission(a *sluicev1.Admission) string {
 				ranks = append(ranks, strconv.Itoa(i+1)+vetoOf(a, i))
 			}
 		}
-		text = "Live counters (ramps, rates, limits) did not admit the candidates ranked " + strings.Join(ranks, ", ") + " before admission."
+		text = "Closed by a state, or vetoed by live counters: the candidates ranked " + strings.Join(ranks, ", ") + " before admission."
 	}
 	if a != nil && a.Lifted != nil {
 		text += fmt.Sprintf(" The candidate ranked %d was lifted to first place as a probe.", a.GetLifted()+1)

@@ -20,7 +20,7 @@ func (r *replica) logDecisions(g *errgroup.Group, loops context.Context) error {
 	if o.SamplePPM == 0 {
 		return nil
 	}
-	write, closeFile, err := r.decisionSink(o)
+	write, closeFile, err := r.decisionSink(o) //nolint:contextcheck // records outlive the requests they are of
 	if err != nil {
 		return err
 	}
