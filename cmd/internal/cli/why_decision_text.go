@@ -32,7 +32,7 @@ func (v view) decisionText(r *sluicev1.ExplainRouteResponse, asked int) string {
 		}
 		say("Tried before: " + strings.Join(made, ", ") + ".")
 	}
-	if a := r.GetAdmission(); a.GetMerchantLimited() || a.GetLifted() > 0 || a != nil && len(r.GetCandidates()) == 0 && !r.GetRecomputed() {
+	if a := r.GetAdmission(); a.GetMerchantLimited() || a != nil && (a.Lifted != nil || len(r.GetCandidates()) == 0 && !r.GetRecomputed()) {
 		say(admission(a)) // vetoes are told by candidate where these are known
 	}
 	if channels := r.GetDecision().GetChannels(); asked > 0 && asked < len(channels) {
