@@ -65,7 +65,7 @@ type ReporterConfig struct {
 	MaxBackoff   time.Duration // it doubles up to this; 0 = DefaultMaxBackoff
 
 	// OnRejected is told every report that a replica refused, once, when its batch is settled. It is called by the reporter's
-	// own goroutine and must be quick. nil = they are only counted and logged.
+	// own goroutine: it must be quick, and not call Flush or Close. nil = they are only counted and logged.
 	OnRejected func(Rejection)
 }
 

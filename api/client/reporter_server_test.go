@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -229,5 +230,57 @@ func (b *booked) live(ended <-chan error) {
 		default:
 			b.tick()
 		}
+	}
+}
+
+func TestReporter_NeedsAnOpenClientWithReplicas(t *testing.T) {
+	n := newNetwork()
+	b := newBooked(t, n, "r1", monitor.NewMemoryExchange())
+	cfg := config(n, RPCFirst)
+	cfg.StartWait = -1
+	c, err := New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, rc := range map[string]ReporterConfig{
+		"batch":     {MaxBatch: 1001},
+		"name":      {Name: string(make([]byte, 65))},
+		"memory":    {MaxBytes: 1},
+		"directory": {File: filepath.Join(t.TempDir(), "nowhere", "reports")},
+		"backoff":   {MinBackoff: time.Second, MaxBackoff: time.Millisecond},
+	} {
+		if _, err := c.Reporter(rc); !errors.Is(err, ErrConfig) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "reports")
+	r, err := c.Reporter(ReporterConfig{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Reporter(ReporterConfig{File: file}); !errors.Is(err, errSpillInUse) {
+		t.Errorf("a second reporter on the file: %v", err)
+	}
+	m := testReport("attempt-1")
+	m.Channel = "a"
+	mustReport(t, r, m)
+	b.die() // nobody takes it: closing the client leaves it in the file
+	r.cfg.FlushTimeout = time.Millisecond
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if s := r.Stats(); s.Spilled != 1 || s.Dropped.Total() != 0 {
+		t.Errorf("%+v", s)
+	}
+	if _, err := c.Reporter(ReporterConfig{}); !errors.Is(err, ErrReporterClosed) {
+		t.Errorf("of a closed client: %v", err)
+	}
+	without, err := New(t.Context(), Config{Environment: env, File: filepath.Join(t.TempDir(), "snapshot"), StartWait: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer without.Close()
+	if _, err := without.Reporter(ReporterConfig{}); !errors.Is(err, ErrConfig) {
+		t.Errorf("without replicas: %v", err)
 	}
 }
