@@ -9,9 +9,10 @@ import (
 
 // How a rate is lowered and raised again, beside what the catalogue says.
 const (
-	throttleHold = 5       // seconds after a decrease in which answers are still those of the rate before, beyond the lag
-	milli        = 1000    // rates are kept in thousandths of a payment per second
-	parts        = 1000000 // per million
+	throttleHold  = 5       // seconds after a decrease in which answers are still those of the rate before, beyond the lag
+	throttleLeast = 10      // one over it is the part of the rate before that is always admitted
+	milli         = 1000    // rates are kept in thousandths of a payment per second
+	parts         = 1000000 // per million
 )
 
 // throttling is one account that asked for fewer payments, additive increase, multiplicative decrease: integers only, so that
@@ -20,6 +21,7 @@ type throttling struct {
 	rate   uint64 // thousandths of payments per second, 0 = not lowered
 	before uint64 // the rate before the first decrease
 	hold   int64  // no further decrease before that second
+	share  uint64 // of answers that asked for less at the last decrease, 0 = the rate has risen since
 	rule   throttleRule
 }
 
@@ -117,14 +119,8 @@ func (t *throttling) judge(sum *AccountSecond, wanted uint64, second, lag int64)
 			t.before = max(wanted, uint64(sum.Sent)*milli, least)
 			t.rate = t.before
 		}
-		// All answers asking for less leave what the rule says; a part of them takes off twice that part.
-		left := uint64(parts)
-		if n := uint64(max(sum.Answered, sum.Throttled)); n > 0 {
-			left -= min(parts, 2*parts*uint64(sum.Throttled)/n)
-		}
-		left = max(left, uint64(t.rule.decrease))
-		t.rate = max(least, t.rate*left/parts)
 		t.hold = second + throttleHold + lag
+		t.lower(parts*uint64(sum.Throttled)/uint64(max(sum.Answered, sum.Throttled)), max(least, t.before/throttleLeast))
 		return false
 	}
 	if t.rate == 0 {
@@ -133,8 +129,20 @@ func (t *throttling) judge(sum *AccountSecond, wanted uint64, second, lag int64)
 	if second < t.hold {
 		return false
 	}
+	t.share = 0
 	t.rate += max(1, t.before*uint64(t.rule.recover)/parts)
 	return 4*t.rate >= 5*max(t.before, wanted) // far above demand and the rate before: it limits nothing
+}
+
+// lower lowers the rate for a share of answers that asked for less. All of them leave what the rule says; a part of them takes
+// off twice that part. Where less than half ask for less and the last decrease did not help, the rate is not what they mind.
+func (t *throttling) lower(share, least uint64) {
+	if t.share > 0 && share < parts/2 && 5*share > 4*t.share {
+		return
+	}
+	t.share = share
+	left := max(parts-min(parts, 2*share), uint64(t.rule.decrease))
+	t.rate = max(least, t.rate*left/parts)
 }
 
 // throttleOf is the rule of an account's channel.

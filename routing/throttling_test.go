@@ -102,8 +102,12 @@ func TestThrottleNeverStops(t *testing.T) {
 	c := newCatalog(newChannel("a", func(c *configv1.Channel) { c.Throttle = &configv1.Throttle{Floor: 3, DecreasePpm: 100_000} }), newChannel("b"))
 	cl := newCluster(t, c, 3)
 	sent, _ := throttledDay(t, cl, 60, 120, func(int) uint32 { return 0 })
-	if got := mean(sent[60:]); got != 3 {
-		t.Errorf("%.2f a second, want the floor of 3", got)
+	if got := mean(sent[60:]); got != 6 {
+		t.Errorf("%.2f a second, want a tenth of what it was", got)
+	}
+	few := newCluster(t, c, 3)
+	if sent, _ := throttledDay(t, few, 12, 120, func(int) uint32 { return 0 }); mean(sent[60:]) != 3 {
+		t.Errorf("%.2f a second, want the floor of 3", mean(sent[60:]))
 	}
 	var d Decision
 	for i := range 10 {
@@ -118,5 +122,21 @@ func TestThrottleNeverStops(t *testing.T) {
 	off := newCluster(t, newCatalog(newChannel("a", func(c *configv1.Channel) { c.Throttle = &configv1.Throttle{Off: true} }), newChannel("b")), 1)
 	if sent, _ := throttledDay(t, off, 60, 40, func(int) uint32 { return 0 }); mean(sent) != 60 {
 		t.Errorf("turned off: %.1f a second, want 60", mean(sent))
+	}
+}
+
+// TestThrottlingThatHasOtherReasons: where every third answer asks for less however little is sent, the rate falls no further than
+// about half: payments refused would not help.
+func TestThrottlingThatHasOtherReasons(t *testing.T) {
+	x := &throttling{rule: throttleRule{decrease: defaultDecrease, recover: defaultRecover, floor: 1}}
+	for s := range int64(120) {
+		sent := uint32(90_000)
+		if x.rate > 0 {
+			sent = x.admitted()
+		}
+		x.judge(&AccountSecond{Sent: sent, Answered: 90, Throttled: 30}, 90_000*milli, s, 5)
+	}
+	if part := float64(x.rate) / float64(x.before); part < 0.6 || part > 0.75 {
+		t.Errorf("%.2f of the rate is left, want one decrease", part)
 	}
 }

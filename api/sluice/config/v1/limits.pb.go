@@ -270,7 +270,8 @@ type Throttle struct {
 	// What is added per second without THROTTLED results, in parts per million of
 	// the rate before. 1,000 to 500,000; 0 = the default 20,000.
 	RecoverPpm uint32 `protobuf:"varint,2,opt,name=recover_ppm,json=recoverPpm,proto3" json:"recover_ppm,omitempty"`
-	// The rate is never below so many payments per second. 1 to 100,000; 0 = the
+	// The rate is never below so many payments per second, nor below a tenth of
+	// what it was before. 1 to 100,000; 0 = the
 	// default 1.
 	Floor uint32 `protobuf:"varint,3,opt,name=floor,proto3" json:"floor,omitempty"`
 	// Do not lower any rate on this channel.
