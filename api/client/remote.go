@@ -17,18 +17,35 @@ import (
 // errSkipped says that no replica was asked: none answered lately, or the deadline leaves no time for one.
 var errSkipped = errors.New("no replica was asked")
 
-// remote asks a replica. rest is the part of the deadline that must be left; 0 where nothing could be done with it.
-func (c *Client) remote(ctx context.Context, m *sluicev1.RouteRequest, rest time.Duration) (*sluicev1.RouteResponse, error) {
+// remote asks a replica for a route; see ask.
+func (c *Client) remote(ctx context.Context, m *sluicev1.RouteRequest, rest time.Duration) (reply *sluicev1.RouteResponse, err error) {
+	err = c.ask(ctx, rest, func(ctx context.Context) error {
+		reply, err = c.stub.Route(ctx, m)
+		return err //nolint:wrapcheck // a status
+	})
+	return reply, err
+}
+
+// ask calls a replica, and notes whether one answers. rest is the part of the deadline that must be left; 0 where nothing could
+// be done with it.
+func (c *Client) ask(ctx context.Context, rest time.Duration, call func(context.Context) error) error {
 	budget := c.cfg.Timeout
 	if deadline, ok := ctx.Deadline(); ok {
 		budget = min(budget, deadline.Sub(c.now())-rest)
 	}
 	if budget <= 0 || rest > 0 && !c.breaker.lets(c.now()) {
-		return nil, errSkipped
+		return errSkipped
 	}
-	ctx, cancel := context.WithTimeout(ctx, budget)
+	asked, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	return c.stub.Route(ctx, m) //nolint:wrapcheck // a status
+	err := call(asked)
+	switch {
+	case err == nil || !falls(err):
+		c.breaker.answered()
+	case ctx.Err() == nil:
+		c.breaker.failed(c.now())
+	}
+	return err
 }
 
 // falls reports whether an error of a replica says nothing about the payment, so that the ladder answers instead. Refusals that

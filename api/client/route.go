@@ -74,20 +74,15 @@ func (c *Client) answer(ctx context.Context, m *sluicev1.RouteRequest, now time.
 	reply, err := c.remote(ctx, m, rest)
 	switch {
 	case err != nil && falls(err):
-		if !errors.Is(err, errSkipped) && ctx.Err() == nil {
-			c.breaker.failed(c.now())
-		}
 		if rest == 0 { // nothing to fall to
 			return nil, c.unanswered(ctx, err)
 		}
 		a.Fallen = true
 		return c.alone(m, c.now(), a)
 	case c.outdated(reply, err):
-		c.breaker.answered()
 		c.stats.outdated.Add(1)
 		return c.alone(m, c.now(), a)
 	}
-	c.breaker.answered()
 	if err == nil {
 		return c.vetted(m, reply, now, a)
 	}

@@ -11,11 +11,13 @@ import (
 	"github.com/sluice-pay/sluice/routing"
 )
 
+// wantName is what is right for names of the catalogue.
+const wantName = "1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or a digit"
+
 // check refuses what replicas refuse of a message before routing.Request.Validate looks at the rest: numbers that are no value
 // of their enum, names that begin with a sign, and whatever is shaped like a card number.
 func check(m *sluicev1.RouteRequest) error {
 	p := m.GetPayment()
-	const wantName = "1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or a digit"
 	switch {
 	case sign(p.GetMerchant()):
 		return invalid("payment.merchant", wantName)
