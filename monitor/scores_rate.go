@@ -14,10 +14,10 @@ import (
 const (
 	numLevels  = 3
 	priorRate  = 0.9 // of a channel of which nothing is known, among channels of which nothing is known
-	priorCount = 40  // results that it weighs
+	priorCount = 10  // results that it weighs
 	poolCount  = 100 // most results that one channel weighs in the mean of all
-	poolSpread = 150 // results that the mean of all may weigh against a channel's own: how much channels differ
-	itemSpread = 400 // the same of a channel against one of its instruments
+	poolSpread = 50  // results that the mean of all may weigh against a channel's own: how much channels differ
+	itemSpread = 200 // the same of a channel against one of its instruments
 	leastVar   = 0.02
 )
 
@@ -120,7 +120,7 @@ func (l *ladder) under(b belief) belief {
 
 // sharpen is the part of the standard error that exploration draws with. Drawing with all of it tries channels that are
 // known to be worse more often than pays (Chapelle and Li 2011 sharpen their posterior likewise).
-const sharpen = 0.28
+const sharpen = 0.36
 
 // deviation is what exploration draws the rate with: a part of its standard error.
 func (b belief) deviation() float64 { return sharpen * math.Sqrt(max(leastVar, b.rate*(1-b.rate))/b.n) }
