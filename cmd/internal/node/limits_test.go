@@ -209,14 +209,14 @@ func TestMaintenanceEndsWithProbes(t *testing.T) {
 	if st := b.state("first"); st.Phase != statemachine.Healthy || st.Generation < 3 {
 		t.Errorf("after the maintenance the channel is %s in generation %d, want HEALTHY after probes and ramp", st.Phase, st.Generation)
 	}
-	causes := ""
+	var causes strings.Builder
 	for _, e := range b.entries {
 		for _, m := range e.Moves {
-			causes += m.Reason + "\n"
+			causes.WriteString(m.Reason + "\n")
 		}
 	}
-	if !strings.Contains(causes, "announced maintenance ends") || !strings.Contains(causes, "probes passed") {
-		t.Errorf("the journal tells\n%s", causes)
+	if told := causes.String(); !strings.Contains(told, "announced maintenance ends") || !strings.Contains(told, "probes passed") {
+		t.Errorf("the journal tells\n%s", told)
 	}
 }
 
