@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -40,7 +41,7 @@ func newScoreBench() *scoreBench {
 type scoreTally struct {
 	channel  string
 	in       statemachine.Instrument
-	outcomes map[statemachine.Outcome]int32
+	outcomes [statemachine.NumOutcomes]int32
 	repeats  uint32 // of the bad: from payers that failed before
 	latency  uint32 // milliseconds of each
 }
@@ -52,7 +53,8 @@ func (b *scoreBench) observe(tallies ...scoreTally) {
 	for _, t := range tallies {
 		c := ItemCounts{Item: statemachine.InstrumentScope(t.channel, t.in)}
 		e := &c.Evidence[statemachine.KindNormal]
-		for o, n := range t.outcomes {
+		for i, n := range t.outcomes {
+			o := statemachine.Outcome(i)
 			c.Totals[o] += n
 			if n < 0 {
 				continue // a correction is no evidence
@@ -80,7 +82,7 @@ func (b *scoreBench) observe(tallies ...scoreTally) {
 }
 
 func results1(channel string, in statemachine.Instrument, good, bad int32) scoreTally {
-	return scoreTally{channel: channel, in: in, latency: 300, outcomes: map[statemachine.Outcome]int32{statemachine.Succeeded: good, statemachine.ChannelFailed: bad}}
+	return scoreTally{channel: channel, in: in, latency: 300, outcomes: [statemachine.NumOutcomes]int32{statemachine.Succeeded: good, statemachine.ChannelFailed: bad}}
 }
 
 // run observes the same second n times.
@@ -116,10 +118,7 @@ func (b *scoreBench) set(scope statemachine.Scope, phase statemachine.Phase) {
 	if phase != statemachine.Healthy {
 		st.Share = 0
 	}
-	states := map[statemachine.Scope]statemachine.State{}
-	for s, old := range b.fleet.States {
-		states[s] = old
-	}
+	states := maps.Clone(b.fleet.States)
 	states[scope] = st
 	b.fleet.States = states
 }
@@ -140,19 +139,19 @@ func TestScoresOfWhatSucceeds(t *testing.T) {
 		low, high float64
 	}{
 		{"successes and failures", results1("a", scoredBank, 9, 1), 0.895, 0.905},
-		{"payers' declines and rejections say nothing", scoreTally{channel: "a", in: scoredBank, outcomes: map[statemachine.Outcome]int32{
+		{"payers' declines and rejections say nothing", scoreTally{channel: "a", in: scoredBank, outcomes: [statemachine.NumOutcomes]int32{
 			statemachine.Succeeded: 9, statemachine.ChannelFailed: 1, statemachine.UserDeclined: 40, statemachine.Rejected: 20,
 		}}, 0.895, 0.905},
-		{"throttling, our accounts and what is pending say nothing", scoreTally{channel: "a", in: scoredBank, outcomes: map[statemachine.Outcome]int32{
+		{"throttling, our accounts and what is pending say nothing", scoreTally{channel: "a", in: scoredBank, outcomes: [statemachine.NumOutcomes]int32{
 			statemachine.Succeeded: 9, statemachine.ChannelFailed: 1, statemachine.Throttled: 9, statemachine.AccountFailed: 9, statemachine.Pending: 9,
 		}}, 0.895, 0.905},
-		{"a timeout that a later result corrects is none", scoreTally{channel: "a", in: scoredBank, outcomes: map[statemachine.Outcome]int32{
+		{"a timeout that a later result corrects is none", scoreTally{channel: "a", in: scoredBank, outcomes: [statemachine.NumOutcomes]int32{
 			statemachine.Succeeded: 19, statemachine.ChannelFailed: 1, statemachine.TimedOut: 0,
 		}}, 0.945, 0.955},
-		{"a payer's repeated failures count once", scoreTally{channel: "a", in: scoredBank, repeats: 9, outcomes: map[statemachine.Outcome]int32{
+		{"a payer's repeated failures count once", scoreTally{channel: "a", in: scoredBank, repeats: 9, outcomes: [statemachine.NumOutcomes]int32{
 			statemachine.Succeeded: 9, statemachine.ChannelFailed: 10,
 		}}, 0.895, 0.905},
-		{"an unmapped code is half a failure", scoreTally{channel: "a", in: scoredBank, outcomes: map[statemachine.Outcome]int32{
+		{"an unmapped code is half a failure", scoreTally{channel: "a", in: scoredBank, outcomes: [statemachine.NumOutcomes]int32{
 			statemachine.Succeeded: 9, statemachine.OutcomeUnmapped: 2,
 		}}, 0.895, 0.905},
 	} {
@@ -321,7 +320,7 @@ func TestScoresOfResultTime(t *testing.T) {
 	if got := b.score(t, item).ResultTimeMillis; got < 1600 || got > 3200 {
 		t.Errorf("after twenty minutes of 3 s: %d", got)
 	}
-	timeouts := scoreTally{channel: "a", in: scoredBank, latency: 30_000, outcomes: map[statemachine.Outcome]int32{statemachine.TimedOut: 10}}
+	timeouts := scoreTally{channel: "a", in: scoredBank, latency: 30_000, outcomes: [statemachine.NumOutcomes]int32{statemachine.TimedOut: 10}}
 	b.run(60, timeouts)
 	if got := b.score(t, item).ResultTimeMillis; got > 3200 {
 		t.Errorf("timeouts made it %d: they tell how long the gateway waits", got)
@@ -333,7 +332,9 @@ func TestScoresOfHeadroom(t *testing.T) {
 	b := newScoreBench()
 	b.fleet.Pools = []statemachine.Pool{{Name: "a", PerSecond: 100, Load: 25}, {Name: "a/main", PerSecond: 10, Load: 9}, {Name: "open"}, {Name: "over", PerSecond: 10, Load: 30}}
 	b.fleet.Lanes = []statemachine.LaneMembers{{Members: []statemachine.Member{
-		{Channel: "a", Account: "main", Pools: []int{0, 1}}, {Channel: "a", Account: "second", Pools: []int{0, 2}}, {Channel: "b", Account: "main", Pools: []int{2}},
+		{Channel: "a", Account: "main", Pools: []int{0, 1}},
+		{Channel: "a", Account: "second", Pools: []int{0, 2}},
+		{Channel: "b", Account: "main", Pools: []int{2}},
 		{Channel: "c", Account: "main", Pools: []int{3}},
 	}}}
 	b.run(10, results1("a", scoredBank, 1, 0), results1("b", scoredBank, 1, 0))
@@ -442,7 +443,7 @@ func TestScoresStayInRange(t *testing.T) {
 			var tallies []scoreTally
 			for _, channel := range []string{"a", "b"} {
 				for _, in := range []statemachine.Instrument{scoredBank, scoredOther} {
-					outcomes := map[statemachine.Outcome]int32{}
+					outcomes := [statemachine.NumOutcomes]int32{}
 					for o := range statemachine.NumOutcomes {
 						outcomes[o] = rapid.Int32Range(-3, 20).Draw(t, "n")
 					}
