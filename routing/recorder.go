@@ -19,6 +19,8 @@ const recorderShards = 64
 type RecorderOptions struct {
 	Requests int // newest requests, rounded up to a multiple of 64
 	Tables   int // newest table revisions that are kept whatever they weigh
+	// TableBytes is what all revisions may weigh together for older ones to be kept as well; 0 = 64 MiB, below 0 = nothing.
+	TableBytes int64
 }
 
 // Recorder keeps the newest requests with what is needed to decide them again, and the tables that decided them. It is safe
@@ -44,8 +46,11 @@ func NewRecorder(o RecorderOptions) *Recorder {
 	if o.Tables <= 0 {
 		o.Tables = DefaultKeptTables
 	}
+	if o.TableBytes == 0 {
+		o.TableBytes = tablesBudget
+	}
 	r := &Recorder{each: uint64((o.Requests + recorderShards - 1) / recorderShards)} //nolint:gosec // above 0
-	r.tables.keep, r.tables.budget = o.Tables, tablesBudget
+	r.tables.keep, r.tables.budget = o.Tables, o.TableBytes
 	for i := range r.shards {
 		r.shards[i].init(int(r.each)) //nolint:gosec // from an int
 	}

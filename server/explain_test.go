@@ -2,6 +2,7 @@ package server
 
 import (
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -131,7 +132,9 @@ func TestTheDecisionsOfAPaymentAreListed(t *testing.T) {
 }
 
 func TestWhatIsNotKeptIsSaid(t *testing.T) {
-	s := newStand(t, func(c *Config) { c.Recorder = routing.NewRecorder(routing.RecorderOptions{Requests: 64, Tables: 1}) })
+	s := newStand(t, func(c *Config) {
+		c.Recorder = routing.NewRecorder(routing.RecorderOptions{Requests: 64, Tables: 1, TableBytes: -1})
+	})
 	s.server.Refresh()
 	before := s.decided(payment("p1"))
 
@@ -146,10 +149,11 @@ func TestWhatIsNotKeptIsSaid(t *testing.T) {
 	}
 
 	s.second.Add(1)
-	s.cut(statemachine.ChannelScope("beta"))
-	s.decided(payment("p2"))
+	for i := range int64(100) { // the world goes on
+		s.server.recorder.KeepTable(s.plan.Table(routing.Revision{Epoch: 1, Revision: before.GetTableRevision() + 1 + i}, nil, nil))
+	}
 	e = s.explainID(before.GetDecisionId())
-	if e.GetRecomputed() || e.GetRequest().GetPayment().GetPaymentId() != "p1" || !strings.Contains(e.GetKept(), "is not kept (1 revisions are") {
+	if e.GetRecomputed() || e.GetRequest().GetPayment().GetPaymentId() != "p1" || !strings.Contains(e.GetKept(), "the payment is kept; the table of revision "+strconv.FormatInt(before.GetTableRevision(), 10)+" is not kept (") {
 		t.Errorf("without its table: %v", e)
 	}
 
