@@ -37,7 +37,7 @@ type Score struct {
 
 	ResultTimeMillis uint32             // learned 90th percentile of the time until results come back; 0 = not known
 	Samples          uint32             // results behind the success rate, older ones discounted
-	Deviation        statemachine.Share // standard error of the success rate
+	Deviation        statemachine.Share // what exploration draws the success rate with: a part of its standard error
 }
 
 // Table is a plan with the states and scores of one revision. It is immutable.
