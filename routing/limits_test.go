@@ -93,42 +93,31 @@ func TestFullChannelIsSkipped(t *testing.T) {
 func TestRateUnderRace(t *testing.T) {
 	r := NewRouter()
 	r.Swap(mustTable(t, newCatalog(newChannel("a", limited(100, 150, "")), newChannel("b"))))
-	var wg sync.WaitGroup
-	var sent [2][4]int
-	var mu sync.Mutex
-	for g := range 4 {
-		wg.Go(func() {
-			var d Decision
-			for s := range 2 {
+	total := 0
+	for s := range int64(2) {
+		var wg sync.WaitGroup
+		var sent [4]int
+		for g := range sent {
+			wg.Go(func() {
+				var d Decision
 				for i := range 60 {
 					q := newRequest(func(q *Request) { q.PaymentID = fmt.Sprint(g, "-", s, "-", i) })
-					if err := r.Route(q, noon+int64(s), &d); err != nil {
+					if err := r.Route(q, noon+s, &d); err != nil {
 						t.Error(err)
 						return
 					}
 					if d.Candidates[0].Channel == "a" {
-						mu.Lock()
-						sent[s][g]++
-						mu.Unlock()
+						sent[g]++
 					}
 				}
-			}
-		})
-	}
-	wg.Wait()
-	total := 0
-	for s := range sent {
-		n := 0
-		for _, k := range sent[s] {
-			n += k
+			})
 		}
-		if n > 100 {
-			t.Errorf("second %d admitted %d, want at most 100", s, n)
+		wg.Wait()
+		admitted := sent[0] + sent[1] + sent[2] + sent[3]
+		if want := min(100, 150-total); admitted != want {
+			t.Errorf("second %d admitted %d, want %d: 100 a second, 150 at once", s, admitted, want)
 		}
-		total += n
-	}
-	if total > 150 || total < 100 {
-		t.Errorf("admitted %d, want 100 to 150 at once", total)
+		total += admitted
 	}
 }
 
