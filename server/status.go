@@ -77,6 +77,7 @@ func errorRows() []errorRow {
 		{name: "monitor.ErrPacked", err: monitor.ErrPacked, code: codes.Internal, reason: internal, hide: true},
 		{name: "monitor.ErrClaim", err: monitor.ErrClaim, code: codes.Internal, reason: internal, hide: true},
 		{name: "monitor.ErrFenced", err: monitor.ErrFenced, code: codes.Internal, reason: internal, hide: true},
+		{name: "monitor.ErrScores", err: monitor.ErrScores, code: codes.Internal, reason: internal, hide: true},
 		{name: "monitor.ErrItems", err: monitor.ErrItems, code: codes.Internal, reason: internal, hide: true},
 
 		{name: "statemachine.ErrAction", err: statemachine.ErrAction, code: invalidArg, reason: invalidField, field: "action"},
