@@ -115,6 +115,14 @@ func (s *settings) table(out io.Writer, contestants []bandit.Contestant, results
 		ratio, low, high := bandit.Ratio(results[last][v], results[best][v])
 		fmt.Fprintf(&b, "| %d | %s | %.3f | %.3f to %.3f | %s | %s |\n", volume, contestants[best].Name, ratio, low, high, yes(ratio <= 0.9), yes(high <= 1))
 	}
+	best := 0
+	for i := range contestants[:last] {
+		if !contestants[i].Extra && bandit.Loss(results[i]) < bandit.Loss(results[best]) {
+			best = i
+		}
+	}
+	ratio, low, high := bandit.Overall(results[last], results[best])
+	fmt.Fprintf(&b, "| all, each alike | %s | %.3f | %.3f to %.3f | %s | %s |\n", contestants[best].Name, ratio, low, high, yes(ratio <= 0.9), yes(high <= 1))
 	if _, err := io.WriteString(out, b.String()); err != nil {
 		return fmt.Errorf("write the table: %w", err)
 	}

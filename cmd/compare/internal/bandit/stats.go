@@ -18,19 +18,29 @@ func Mean(values []float64) float64 {
 // Ratio is the mean of own by that of other, of the same weeks, with the ends of its 95 % interval: the percentile bootstrap
 // over weeks (Efron 1979), which keeps the pairs together. The same values give the same interval.
 func Ratio(own, other []float64) (ratio, low, high float64) {
+	return Overall([][]float64{own}, [][]float64{other})
+}
+
+// Overall is the ratio of Loss, own by other, with the ends of its 95 % interval.
+func Overall(own, other [][]float64) (ratio, low, high float64) {
 	const draws = 10_000
-	r := rand.New(rand.NewPCG(1979, uint64(len(own)))) //nolint:gosec // it must be the same each time
+	r := rand.New(rand.NewPCG(1979, uint64(len(own[0])))) //nolint:gosec // it must be the same each time
 	ratios := make([]float64, draws)
 	for i := range ratios {
-		a, b := 0.0, 0.0
-		for range own {
-			k := r.IntN(len(own))
-			a, b = a+own[k], b+other[k]
+		sum := 0.0
+		for v := range own {
+			a, b := 0.0, 0.0
+			mine, theirs := own[v], other[v]
+			for range mine {
+				k := r.IntN(len(mine))
+				a, b = a+mine[k], b+theirs[k]
+			}
+			sum += math.Log(a / b)
 		}
-		ratios[i] = a / b
+		ratios[i] = math.Exp(sum / float64(len(own)))
 	}
 	slices.Sort(ratios)
-	return Mean(own) / Mean(other), ratios[draws*25/1000], ratios[draws*975/1000]
+	return Loss(own) / Loss(other), ratios[draws*25/1000], ratios[draws*975/1000]
 }
 
 // Loss is what tuning makes small: the geometric mean over volumes of the mean regret, so that every volume counts alike.
