@@ -44,7 +44,8 @@ func fullPolicy() *configv1.Policy {
 			FirstShareMinPpm: new(uint32(21_000)), FirstShareMaxPpm: new(uint32(410_000)), Factor: new(2.75), Dwell: seconds(6),
 			StepEvidence: new(7.0), StepSettled: new(0.91), Probation: seconds(301), TolerantTiers: []string{"staff"}, SmallAmount: new(int64(500)),
 		},
-		Guards: &configv1.GuardPolicy{CapacityHeadroom: new(1.3), MinWeightShare: new(0.45), CutsPerMinute: new(uint32(3)), CertainFailure: new(0.92)},
+		Guards:   &configv1.GuardPolicy{CapacityHeadroom: new(1.3), MinWeightShare: new(0.45), CutsPerMinute: new(uint32(3)), CertainFailure: new(0.92)},
+		Feedback: &configv1.FeedbackPolicy{Count: new(23.0), Ratio: new(0.37)},
 	}
 }
 
@@ -78,10 +79,12 @@ func TestPolicyOverThePolicyBehind(t *testing.T) {
 		Detector:   configv1.Detector_DETECTOR_WINDOWS,
 		Sequential: &configv1.SequentialPolicy{FalseAlarmDays: new(0.0), MildBelow: new(0.0)},
 		Recovery:   &configv1.RecoveryPolicy{SmallAmount: new(int64(0))},
+		Feedback:   &configv1.FeedbackPolicy{Count: new(0.0)},
 	}
 	want := fullPolicy()
 	want.Detector = own.GetDetector()
 	want.Sequential.FalseAlarmDays, want.Sequential.MildBelow, want.Recovery.SmallAmount = new(0.0), new(0.0), new(int64(0))
+	want.Feedback.Count = new(0.0)
 	if got := policyOf(t, fullPolicy(), own); !proto.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
