@@ -88,13 +88,12 @@ func (f *flood) measured(ctx context.Context, req any, info *grpc.UnaryServerInf
 // pay pays for a merchant at a steady rate, open loop, until a time.
 func (f *flood) pay(merchant string, perSecond int, end time.Time) {
 	var under sync.WaitGroup
-	begun := time.Now()
-	for i := 0; ; i++ {
-		at := begun.Add(time.Duration(i) * time.Second / time.Duration(perSecond))
+	due := time.NewTicker(time.Second / time.Duration(perSecond))
+	defer due.Stop()
+	for at := range due.C {
 		if at.After(end) {
 			break
 		}
-		time.Sleep(time.Until(at))
 		under.Go(func() {
 			m := benchRequest()
 			m.Payment.Merchant, m.Payment.PaymentId = merchant, merchant+"-"+strconv.FormatUint(f.paid.Add(1), 36)

@@ -2,6 +2,7 @@ package arch
 
 import (
 	"bytes"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -170,14 +171,22 @@ func notLetter(r rune) bool {
 }
 
 // A sleep in a test is a guess about a machine. Inside synctest.Test it only
-// moves the bubble's clock, which is how such a test passes time.
+// moves the bubble's clock, which is how such a test passes time; so it does in
+// a function that nothing but bubbles call.
 func TestTestsDoNotSleep(t *testing.T) {
+	packages := map[string]sources{}
 	for _, f := range files(t, ".go") {
-		if !strings.HasSuffix(f.path, "_test.go") {
-			continue
+		if strings.HasSuffix(f.path, "_test.go") {
+			dir := filepath.Dir(f.path)
+			if packages[dir] == nil {
+				packages[dir] = sources{}
+			}
+			packages[dir][f.path] = string(f.text)
 		}
-		for _, line := range sleeps(t, f.path, f.text) {
-			t.Errorf("%s:%d: time.Sleep outside a synctest bubble: wait for the event, or use simulated time", f.path, line)
+	}
+	for _, dir := range slices.Sorted(maps.Keys(packages)) {
+		for _, at := range sleeps(t, packages[dir]) {
+			t.Errorf("%s: time.Sleep outside a synctest bubble: wait for the event, or use simulated time", at)
 		}
 	}
 }
@@ -185,33 +194,90 @@ func TestTestsDoNotSleep(t *testing.T) {
 func TestTestsDoNotSleep_SleepsAreSeen(t *testing.T) {
 	source := `package p
 func a() { time.Sleep(1) }
-func b() { synctest.Test(t, func(t *testing.T) { time.Sleep(1) }) }
+func b() { synctest.Test(t, func(t *testing.T) { time.Sleep(1); inner(); both() }) }
 func c() { go func() { time.Sleep(1) }() }
+func inner() { time.Sleep(1); innermost() }
+func innermost() { time.Sleep(1) }
+func both() { time.Sleep(1) }
+func d() { both() }
 `
-	if got := sleeps(t, "p_test.go", []byte(source)); !slices.Equal(got, []int{2, 4}) {
-		t.Errorf("sleeps seen in lines %v, want 2 and 4", got)
+	want := []string{"x_test.go:2", "x_test.go:4", "x_test.go:7"}
+	if got := sleeps(t, sources{"x_test.go": source}); !slices.Equal(got, want) {
+		t.Errorf("sleeps in %q, want %q", got, want)
 	}
 }
 
-// sleeps returns the lines that call time.Sleep outside synctest.Test.
-func sleeps(t *testing.T, name string, text []byte) []int {
+// sources are the test files of a package, by name.
+type sources map[string]string
+
+// sleeper is a function of the tests: where it sleeps, and who names it.
+type sleeper struct {
+	at      []string
+	callers []string // "" is a bubble
+}
+
+// sleeps lists where the tests of a package sleep outside a bubble.
+func sleeps(t *testing.T, texts sources) []string {
 	t.Helper()
-	set := token.NewFileSet()
-	parsed, err := parser.ParseFile(set, name, text, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
+	all := map[string]*sleeper{}
+	of := func(name string) *sleeper {
+		if all[name] == nil {
+			all[name] = &sleeper{}
+		}
+		return all[name]
 	}
-	var lines []int
-	ast.Inspect(parsed, func(n ast.Node) bool {
-		if call, ok := n.(*ast.CallExpr); ok && selects(call.Fun, "synctest", "Test") {
+	set := token.NewFileSet()
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		parsed, err := parser.ParseFile(set, name, texts[name], parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range parsed.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Body != nil {
+				walkSleeper(set, f.Body, f.Name.Name, of)
+			}
+		}
+	}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if !inBubbles(name, all, map[string]bool{}) {
+			lines = append(lines, all[name].at...)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// walkSleeper notes the sleeps and the names in a function's body. caller is "" inside a bubble.
+func walkSleeper(set *token.FileSet, body ast.Node, caller string, of func(string) *sleeper) {
+	ast.Inspect(body, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if ok && caller != "" && selects(call.Fun, "synctest", "Test") {
+			for _, arg := range call.Args {
+				walkSleeper(set, arg, "", of)
+			}
 			return false
 		}
-		if expr, ok := n.(ast.Expr); ok && selects(expr, "time", "Sleep") {
-			lines = append(lines, set.Position(n.Pos()).Line)
+		if expr, ok := n.(ast.Expr); ok && selects(expr, "time", "Sleep") && caller != "" {
+			at := set.Position(n.Pos())
+			of(caller).at = append(of(caller).at, fmt.Sprintf("%s:%d", at.Filename, at.Line))
+		}
+		if id, ok := n.(*ast.Ident); ok && id.Name != caller {
+			of(id.Name).callers = append(of(id.Name).callers, caller)
 		}
 		return true
 	})
-	return lines
+}
+
+// inBubbles reports whether bubbles alone call a function, by itself or through others.
+func inBubbles(name string, all map[string]*sleeper, above map[string]bool) bool {
+	f := all[name]
+	if f == nil || len(f.callers) == 0 || above[name] {
+		return false
+	}
+	above[name] = true
+	defer delete(above, name)
+	return !slices.ContainsFunc(f.callers, func(caller string) bool { return caller != "" && !inBubbles(caller, all, above) })
 }
 
 // selects reports whether the expression is pkg.name.
