@@ -61,7 +61,7 @@ func startRedis(t *testing.T) (config.Redis, *os.Process) {
 
 // fail routes a payment of ICBC at one replica and reports to others that it failed on the way it was given.
 func (r *replica) fail(ctx context.Context, to ...*replica) error {
-	id := fmt.Sprintf("f-%d", r.payments.Add(1))
+	id := fmt.Sprintf("f-%d-%s", r.payments.Add(1), r.at.GRPC) // payment ids are unique, whoever is asked
 	reply, err := r.routing.Route(ctx, &sluicev1.RouteRequest{Payment: &sluicev1.Payment{
 		PaymentId: id, Merchant: "m-1", SettlementEntity: "e-1", BusinessType: configv1.BusinessType_BUSINESS_TYPE_COLLECT,
 		Method: "QUICKPAY", Bank: "ICBC", CardType: configv1.CardType_CARD_TYPE_DEBIT, Amount: 100, Currency: "CNY", PayerKey: uint64(r.payments.Load()),
