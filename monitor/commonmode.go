@@ -12,7 +12,7 @@ const (
 	commonRecheck  = 5   // seconds between examinations while cuts are withheld
 	commonDoubt    = 10  // seconds for which calm channels are not yet taken for a proof that our side works
 	commonPropose  = 60  // seconds after which people are told what to cut, domain by domain
-	commonConfirm  = 1   // seconds that an alarm without coded replies must last
+	commonConfirm  = 2   // seconds that an alarm without coded replies must last
 	commonRate     = 0.6 // uncoded failure rate of a channel that our own fault reached
 	commonSpan     = 30  // seconds over which it must show
 	commonLookBack = 10  // seconds of failures before the detection that are forgotten with it

@@ -7,15 +7,15 @@ import (
 )
 
 const (
-	poolSeconds   = 300  // how far back others are looked at
-	poolFresh     = 10   // seconds of others that count however short the fault is
-	poolJoined    = 2.0  // log likelihood ratio from which on others fail too
-	poolPrior     = 0.2  // odds that what fails here fails elsewhere, before looking
-	poolDoubt     = 0.01 // odds up to which it does not
-	poolCalm      = -1.0 // log likelihood ratio up to which an item does not fail
-	poolCalmRate  = 0.3  // failure rate that a calm item would not show
-	restFails     = 2.5  // log likelihood ratio from which on the rest of an item fails
-	poolWait      = 60   // longest wait for evidence of others, seconds
+	poolSeconds   = 300   // how far back others are looked at
+	poolFresh     = 10    // seconds of others that count however short the fault is
+	poolJoined    = 2.0   // log likelihood ratio from which on others fail too
+	poolPrior     = 0.2   // odds that what fails here fails elsewhere, before looking
+	poolDoubt     = 0.002 // odds up to which it does not
+	poolCalm      = -1.0  // log likelihood ratio up to which an item does not fail
+	poolCalmRate  = 0.3   // failure rate that a calm item would not show
+	restFails     = 2.5   // log likelihood ratio from which on the rest of an item fails
+	poolWait      = 60    // longest wait for evidence of others, seconds
 	poolLeastRate = 0.15
 	poolMostRate  = 0.95
 )
