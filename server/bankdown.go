@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
@@ -56,7 +57,7 @@ func (s *Server) bankDownSince(bank string) *timestamppb.Timestamp {
 // are closed, and the bank would fail on them if they were not, another card is the way to pay. It is not where catalogue,
 // request or hours allow none.
 func blamed(reason routing.RefusalReason, d *routing.Decision, since *timestamppb.Timestamp) routing.RefusalReason {
-	if reason == routing.NoUsableChannel && since != nil && (anyClosed(d) || anyTried(d)) {
+	if reason == routing.NoUsableChannel && since != nil && (routepb.AnyClosed(d) || anyTried(d)) {
 		return routing.BankDownEverywhere
 	}
 	return reason

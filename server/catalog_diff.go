@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 )
 
@@ -25,7 +26,7 @@ func diffMessage(d *routing.CatalogDiff) *sluicev1.CatalogDiff {
 	if t == nil || t.Sample == 0 {
 		return m
 	}
-	m.Sample, m.MovedPpm, m.SampleStartTime = t.Sample, partOf(t.Moved, t.Sample), secondStamp(t.Since)
+	m.Sample, m.MovedPpm, m.SampleStartTime = t.Sample, partOf(t.Moved, t.Sample), routepb.FromSecond(t.Since)
 	for i := range t.Shifts {
 		s := &t.Shifts[i]
 		m.Shifts = append(m.Shifts, &sluicev1.CatalogShift{

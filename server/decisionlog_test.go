@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -130,16 +131,16 @@ func TestAFullLogDropsAndCounts(t *testing.T) {
 		log := NewDecisionLog(DecisionLogOptions{SamplePPM: 1_000_000, Write: func([]byte) error { <-hold; return errors.New("the disk is full") }})
 		w := newWorld(t, testCatalog())
 		var d routing.Decision
-		var q scratch
-		q.read(payment("p1"))
-		if err := w.router.Route(&q.request, w.Second(), &d); err != nil {
+		var q routing.Request
+		routepb.ReadRequest(payment("p1"), &q)
+		if err := w.router.Route(&q, w.Second(), &d); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { log.Run(ctx); close(done) }()
 		for range decisionQueue + 100 {
-			log.Offer(&q.request, &d)
+			log.Offer(&q, &d)
 		}
 		synctest.Wait() // one is being written
 		dropped := log.Counters().Dropped
@@ -162,11 +163,11 @@ func TestInvariant18_NoCardNumberInTheDecisionLog(t *testing.T) {
 	log := NewDecisionLog(DecisionLogOptions{SamplePPM: 1_000_000, Write: func(line []byte) error { text = slices.Clone(line); return nil }})
 	w := newWorld(t, testCatalog())
 	var d routing.Decision
-	var q scratch
-	q.read(payment("order-" + number))
-	q.request.Attempts = []routing.Attempt{{Channel: "beta", Outcome: statemachine.NetworkFailed, Code: number}}
-	_ = w.router.Route(&q.request, w.Second(), &d)
-	log.Offer(&q.request, &d)
+	var q routing.Request
+	routepb.ReadRequest(payment("order-"+number), &q)
+	q.Attempts = []routing.Attempt{{Channel: "beta", Outcome: statemachine.NetworkFailed, Code: number}}
+	_ = w.router.Route(&q, w.Second(), &d)
+	log.Offer(&q, &d)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	log.Run(ended)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -87,7 +88,7 @@ func recordOf(k *routing.Kept, t *routing.Table) *DecisionRecord {
 		Time: time.Unix(id.Second, 0).UTC().Format(time.RFC3339), DecisionID: id.String(), Epoch: id.Epoch, Revision: id.Revision,
 		Payment: RecordedPayment{
 			ID: Redact(q.PaymentID), Merchant: Redact(q.Merchant), Entity: q.Entity, Business: q.Business.String(), Method: q.Instrument.Method,
-			Bank: bankOf(q.Instrument), CardType: cardTypeOf(q.Instrument), Amount: q.Amount, Currency: q.Currency, UserTier: q.UserTier,
+			Bank: routepb.FromBank(q.Instrument), CardType: cardTypeOf(q.Instrument), Amount: q.Amount, Currency: q.Currency, UserTier: q.UserTier,
 		},
 		Exclude: q.Exclude, Route: e.Route, Mask: hexText(id.Admission.Vetoed), Limited: id.Admission.MerchantLimited,
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 )
 
@@ -96,7 +97,8 @@ func (r *routingService) explainKept(ctx context.Context, kept routing.Kept) *sl
 	if err := routing.Decide(replay.Table, &w.request, id.Second, id.Admission, &w.decision); err != nil {
 		reply.RefusalReason = refusalWord(err, &w.decision, nil)
 	} else {
-		reply.Decision = &w.render().reply
+		b, _ := routepb.FromDecision(&w.decision, nil)
+		reply.Decision = &b.Response
 	}
 	return reply
 }
@@ -166,7 +168,7 @@ func (r *routingService) explainNow(m *sluicev1.RouteRequest) (*sluicev1.Explain
 	}
 	second := r.s.cfg.Clock.Second()
 	w := &scratch{}
-	w.read(m)
+	routepb.ReadRequest(m, &w.request)
 	var ranking routing.Ranking
 	routing.Rank(t, &w.request, second, &ranking)
 	e := routing.Explain(t, &w.request, second, routing.NoAdmission(&ranking))

@@ -12,6 +12,7 @@ import (
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -180,11 +181,11 @@ func TestARequestIsToldAsItCame(t *testing.T) {
 	m := payment("p1")
 	m.Payment.BusinessType, m.Payment.Original = configv1.BusinessType_BUSINESS_TYPE_REFUND, &sluicev1.OriginalPayment{Channel: "alpha", Account: "a", AttemptId: "x/0"}
 	m.Payment.UserTier, m.Payment.PayerKey, m.Payment.EnrolledChannels = "gold", 7, []string{"alpha"}
-	m.Payment.Deadline = secondStamp(epoch.Unix())
+	m.Payment.Deadline = routepb.FromSecond(epoch.Unix())
 	m.MaxChannels, m.Exclude = 5, []string{"beta"}
 	m.Attempts = []*sluicev1.PreviousAttempt{{Channel: "gamma", Account: "g", AttemptId: "y/1", Outcome: configv1.Outcome_OUTCOME_REJECTED, RawCode: "E1"}}
 	var w scratch
-	w.read(m)
+	routepb.ReadRequest(m, &w.request)
 	if back := requestMessage(&w.request); !proto.Equal(back, m) {
 		t.Errorf("%v is told as %v", m, back)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-pay/sluice/api/sluice/config/statepb"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -67,7 +68,7 @@ func incidentKey(i statemachine.Incident) string {
 func (v *viewer) incident(i *statemachine.Incident) *sluicev1.IncidentSummary {
 	phase, share := v.Fleet.State(i.Scope).Effective()
 	return &sluicev1.IncidentSummary{
-		Incident: statepb.FromIncident(*i), Scope: scopeMessage(i.Scope), Phase: statepb.FromPhase(phase), SharePpm: uint32(share),
+		Incident: statepb.FromIncident(*i), Scope: routepb.FromScope(i.Scope), Phase: statepb.FromPhase(phase), SharePpm: uint32(share),
 	}
 }
 

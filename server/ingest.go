@@ -4,6 +4,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
@@ -134,7 +135,7 @@ func resolve(t *routing.Table, m *sluicev1.Report, reporter uint64, second int64
 	}
 	decided, age := decisionOf(m, t.Revision().Epoch, second)
 	at, err := t.Attribute(m.GetChannel(), m.GetAccount(), businessOf(m.GetBusinessType()),
-		instrument(m.GetMethod(), m.GetBank(), m.GetCardType()), decided)
+		routepb.ToInstrument(m.GetMethod(), m.GetBank(), m.GetCardType()), decided)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -17,7 +18,7 @@ func requestMessage(q *routing.Request) *sluicev1.RouteRequest {
 	m := &sluicev1.RouteRequest{
 		Payment: &sluicev1.Payment{
 			PaymentId: q.PaymentID, Merchant: q.Merchant, SettlementEntity: q.Entity, BusinessType: configv1.BusinessType(q.Business),
-			Method: q.Instrument.Method, Bank: bankOf(q.Instrument), CardType: cardOf(q.Instrument.CardType),
+			Method: q.Instrument.Method, Bank: routepb.FromBank(q.Instrument), CardType: routepb.FromCard(q.Instrument.CardType),
 			Amount: q.Amount, Currency: q.Currency, UserTier: q.UserTier, EnrolledChannels: slices.Clone(q.Enrolled), PayerKey: q.PayerKey,
 		},
 		Exclude: slices.Clone(q.Exclude), MaxChannels: uint32(q.MaxChannels), //nolint:gosec // checked when it came in

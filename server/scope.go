@@ -4,33 +4,10 @@ import (
 	"strconv"
 	"strings"
 
-	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/statemachine"
 )
-
-// scopeMessage returns a scope with its name and its parts.
-func scopeMessage(s statemachine.Scope) *sluicev1.Scope {
-	m := &sluicev1.Scope{Name: s.String(), Channel: s.Channel}
-	switch s.Kind {
-	case statemachine.ScopeDomain:
-		m.FailureDomain = s.Of
-	case statemachine.ScopeBusiness:
-		if b, err := statemachine.ParseBusinessType(s.Of); err == nil {
-			m.BusinessType = configv1.BusinessType(b)
-		}
-	case statemachine.ScopeMethod:
-		m.Method = s.Of
-	case statemachine.ScopeAccount:
-		m.Account = s.Of
-	case statemachine.ScopeInstrument:
-		if i, err := statemachine.ParseInstrument(s.Of); err == nil {
-			m.Method, m.Bank, m.CardType = i.Method, i.Bank, cardOf(i.CardType)
-		}
-	case statemachine.ScopeChannel, statemachine.ScopeUnspecified:
-	}
-	return m
-}
 
 // scopesOf returns the scopes that a selector means, sorted: one, or for a bank every instrument of it that the channel has.
 // They exist in the catalogue, or carry a state from an earlier one, so that an order on it can be taken away.
@@ -42,7 +19,7 @@ func scopesOf(m *sluicev1.Scope, sight *Sight) ([]statemachine.Scope, error) {
 	if err != nil {
 		return nil, invalid("scope.name", "CHANNEL, CHANNEL/business=…, /method=…, /account=…, /instrument=METHOD:BANK:CARD or domain=…")
 	}
-	full := scopeMessage(s)
+	full := routepb.FromScope(s)
 	given := &sluicev1.Scope{
 		Name: m.GetName(), Channel: m.GetChannel(), BusinessType: m.GetBusinessType(), Method: m.GetMethod(), Bank: m.GetBank(),
 		CardType: m.GetCardType(), Account: m.GetAccount(), FailureDomain: m.GetFailureDomain(),
@@ -78,7 +55,7 @@ func partsOf(m *sluicev1.Scope, sight *Sight) ([]statemachine.Scope, error) {
 	}
 	card := ""
 	if m.GetCardType() != 0 {
-		card = cardWord(m.GetCardType())
+		card = routepb.ToCard(m.GetCardType())
 	}
 	var scopes []statemachine.Scope
 	for _, i := range sight.Table.Plan().Instruments(channel, m.GetBank(), card, m.GetMethod()) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -63,7 +64,7 @@ func decided(t *testing.T, table *routing.Table) map[string]float64 {
 	got := map[string]float64{}
 	w := &scratch{}
 	for i := range n {
-		w.read(payment("p" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))))
+		routepb.ReadRequest(payment("p"+string(rune('a'+i%26))+string(rune('a'+i/26%26))+string(rune('a'+i/676))), &w.request)
 		if err := routing.Decide(table, &w.request, epoch.Unix(), routing.Admission{Lifted: -1}, &w.decision); err == nil {
 			got[w.decision.Candidates[0].Channel] += 1.0 / n
 		}

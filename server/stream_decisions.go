@@ -4,6 +4,7 @@ import (
 	"github.com/sluice-pay/sluice/api/sluice/config/statepb"
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -68,7 +69,7 @@ func decidedLanes(p *routing.Plan, in []*sluicev1.LaneDecisions) ([]statemachine
 			return nil, err
 		}
 		lane := statemachine.Lane{
-			Entity: l.GetSettlementEntity(), Business: businessOf(l.GetBusinessType()), Instrument: instrument(l.GetMethod(), l.GetBank(), l.GetCardType()),
+			Entity: l.GetSettlementEntity(), Business: businessOf(l.GetBusinessType()), Instrument: routepb.ToInstrument(l.GetMethod(), l.GetBank(), l.GetCardType()),
 		}
 		if seen[lane] {
 			return nil, badAt("decisions.lanes", i, "", "each lane once")
@@ -161,7 +162,7 @@ func decidedScope(list string, i int, field string, m *configv1.Scope) (statemac
 	return s, nil
 }
 
-// laneKindOf is the inverse of kindOf for a checked kind.
+// laneKindOf is the inverse of routepb.FromKind for a checked kind.
 func laneKindOf(k sluicev1.TrafficKind) statemachine.LaneKind {
 	return statemachine.LaneKind(k - 1) //nolint:gosec // a checked enum
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-pay/sluice/api/sluice/config/statepb"
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -68,7 +69,7 @@ func (v *viewer) scope(s statemachine.Scope) *sluicev1.ScopeStatus {
 func (v *viewer) state(st statemachine.State, modified int64) *sluicev1.ScopeStatus {
 	phase, share := st.Effective()
 	m := &sluicev1.ScopeStatus{
-		Scope: scopeMessage(st.Scope), Phase: statepb.FromPhase(phase), SharePpm: uint32(share), State: statepb.FromState(st), Etag: etag(modified),
+		Scope: routepb.FromScope(st.Scope), Phase: statepb.FromPhase(phase), SharePpm: uint32(share), State: statepb.FromState(st), Etag: etag(modified),
 	}
 	if i := v.incidents[st.Incident]; st.Incident != "" && i != nil {
 		m.Evidence = statepb.FromEvidence(i.Evidence)

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-pay/sluice/api/sluice/config/statepb"
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -252,7 +253,7 @@ func (v *viewer) transition(e *monitor.JournalEntry, move *monitor.Move) *sluice
 	from, fromShare := move.Before.Effective()
 	to, toShare := move.After.Effective()
 	t := &sluicev1.Transition{
-		Time: statepb.FromInstant(e.At), Scope: scopeMessage(move.After.Scope), From: statepb.FromPhase(from), To: statepb.FromPhase(to),
+		Time: statepb.FromInstant(e.At), Scope: routepb.FromScope(move.After.Scope), From: statepb.FromPhase(from), To: statepb.FromPhase(to),
 		FromSharePpm: uint32(fromShare), ToSharePpm: uint32(toShare), Cause: statepb.FromCause(move.Cause), Author: e.Author, Reason: move.Reason,
 		IncidentId: move.After.Incident, IncidentKind: statepb.FromKind(move.After.Kind), Status: v.state(move.After, e.Revision),
 		TableRevision: e.Revision, JournalSequence: e.Sequence,

@@ -6,6 +6,7 @@ import (
 	"github.com/sluice-pay/sluice/api/sluice/config/statepb"
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -61,13 +62,13 @@ func decisionsOf(counts routing.RouterCounts, epoch uint64) *sluicev1.LocalDecis
 		l := &counts.Lanes[i]
 		m.Lanes = append(m.Lanes, &sluicev1.LaneDecisions{
 			SettlementEntity: l.Lane.Entity, BusinessType: configv1.BusinessType(l.Lane.Business), Method: l.Lane.Instrument.Method,
-			Bank: bankOf(l.Lane.Instrument), CardType: cardOf(l.Lane.Instrument.CardType), Decisions: l.Decisions, Refused: l.Refused,
+			Bank: routepb.FromBank(l.Lane.Instrument), CardType: routepb.FromCard(l.Lane.Instrument.CardType), Decisions: l.Decisions, Refused: l.Refused,
 		})
 	}
 	m.Gates = gatesOf(counts.Gates)
 	for i := range counts.Sent[:min(len(counts.Sent), mostItems)] {
 		n := &counts.Sent[i]
-		m.Sent = append(m.Sent, &sluicev1.SentDecisions{Item: statepb.FromScope(n.Item), Kind: kindOf(n.Kind), Count: n.N})
+		m.Sent = append(m.Sent, &sluicev1.SentDecisions{Item: statepb.FromScope(n.Item), Kind: routepb.FromKind(n.Kind), Count: n.N})
 	}
 	return m
 }

@@ -4,12 +4,9 @@ import (
 	"errors"
 	"time"
 
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
-	"github.com/sluice-pay/sluice/statemachine"
 )
 
 // scratch is the memory of one decision.
@@ -99,23 +96,7 @@ func (w *scratch) read(m *sluicev1.RouteRequest) error {
 	if err := check(m); err != nil {
 		return err
 	}
-	attempts := w.request.Attempts[:0]
-	for _, a := range m.GetAttempts() {
-		attempts = append(attempts, attemptOf(a))
-	}
-	w.request = routing.Request{
-		PaymentID: p.GetPaymentId(), Merchant: p.GetMerchant(), Entity: p.GetSettlementEntity(),
-		Business: businessOf(p.GetBusinessType()), Instrument: instrument(p.GetMethod(), p.GetBank(), p.GetCardType()),
-		Amount: p.GetAmount(), Currency: p.GetCurrency(), UserTier: p.GetUserTier(), Enrolled: p.GetEnrolledChannels(),
-		PayerKey: p.GetPayerKey(), Attempts: attempts, Exclude: m.GetExclude(),
-		MaxChannels: int(min(m.GetMaxChannels(), routing.MaxCandidates+1)),
-		Original: routing.Original{
-			Channel: p.GetOriginal().GetChannel(), Account: p.GetOriginal().GetAccount(), Attempt: p.GetOriginal().GetAttemptId(),
-		},
-	}
-	if p.GetDeadline() != nil {
-		w.request.Deadline = max(1, p.GetDeadline().AsTime().UnixMilli()) // a deadline before 1970 has passed as well
-	}
+	routepb.ReadRequest(m, &w.request)
 	if err := w.request.Validate(); err != nil {
 		if f, ok := errors.AsType[*routing.FieldError](err); ok {
 			return invalid(f.Field, f.Want)
@@ -125,83 +106,19 @@ func (w *scratch) read(m *sluicev1.RouteRequest) error {
 	return nil
 }
 
-func attemptOf(a *sluicev1.PreviousAttempt) routing.Attempt {
-	return routing.Attempt{
-		Channel: a.GetChannel(), Account: a.GetAccount(), Attempt: a.GetAttemptId(), Outcome: outcomeOf(a.GetOutcome()), Code: a.GetRawCode(),
-	}
-}
-
-// bundled is how many channels an answer holds without a second allocation: the number given without max_channels.
-const bundled = 3
-
-// bundle is a reply in one allocation.
-type bundle struct {
-	reply    sluicev1.RouteResponse
-	until    timestamppb.Timestamp
-	age      durationpb.Duration
-	channels [bundled]sluicev1.RankedChannel
-	pointers [bundled]*sluicev1.RankedChannel
-}
-
-// reply renders a decision as a replica does. All its ids lie in one string.
+// reply renders a decision as a replica does.
 func (w *scratch) reply(source Source, age time.Duration) *sluicev1.RouteResponse {
-	d := &w.decision
-	b := &bundle{}
-	m := &b.reply
-	w.text = d.ID.Append(w.text[:0])
-	size := len(w.text)
-	for rank := range d.Candidates {
-		w.text = append(w.text, w.text[:size]...)
-		w.text = append(w.text, '/')
-		if rank >= 10 {
-			w.text = append(w.text, '0'+byte(rank/10))
+	var b *routepb.Reply
+	b, w.text = routepb.FromDecision(&w.decision, w.text)
+	m := &b.Response
+	if source == SourceStatic {
+		for rank, c := range m.GetChannels() {
+			if w.decision.Candidates[rank].Why != routing.WhyOriginal {
+				c.Reason = sluicev1.RankReason_RANK_REASON_STATIC
+			}
 		}
-		w.text = append(w.text, '0'+byte(rank%10))
 	}
-	ids := string(w.text)
-	m.DecisionId, ids = ids[:size], ids[size:]
-	m.Channels = b.pointers[:0]
-	for rank := range d.Candidates {
-		c := &d.Candidates[rank]
-		out := &sluicev1.RankedChannel{}
-		if rank < bundled {
-			out = &b.channels[rank]
-		}
-		n := size + 2
-		if rank >= 10 {
-			n++
-		}
-		out.Channel, out.Account, out.AttemptId = c.Channel, c.Account, ids[:n]
-		out.Reason, out.Kind = sluicev1.RankReason(c.Why), kindOf(c.Kind)
-		if source == SourceStatic && c.Why != routing.WhyOriginal {
-			out.Reason = sluicev1.RankReason_RANK_REASON_STATIC
-		}
-		ids = ids[n:]
-		m.Channels = append(m.Channels, out)
-	}
-	b.until.Seconds, b.until.Nanos = d.ValidUntil/1000, int32(d.ValidUntil%1000)*int32(time.Millisecond)
-	m.ValidUntil = &b.until
-	m.InstrumentHealth = healthOf(d)
-	m.TableRevision = d.Revision.Revision
-	b.age.Seconds, b.age.Nanos = int64(age/time.Second), int32(age%time.Second)
-	m.TableAge, m.Source = &b.age, source
+	b.Age.Seconds, b.Age.Nanos = int64(age/time.Second), int32(age%time.Second)
+	m.TableAge, m.Source = &b.Age, source
 	return m
-}
-
-func kindOf(k statemachine.LaneKind) sluicev1.TrafficKind { return sluicev1.TrafficKind(k) + 1 }
-
-// healthOf says how well the payment's instrument is doing, as far as the decision looked: degraded when a state took a channel
-// away or lowered its part.
-func healthOf(d *routing.Decision) sluicev1.Availability {
-	for i := range d.Dropped {
-		if d.Dropped[i].Drop >= routing.DropDisabled {
-			return sluicev1.Availability_AVAILABILITY_DEGRADED
-		}
-	}
-	for i := range d.Candidates {
-		if d.Candidates[i].Kind != statemachine.KindNormal {
-			return sluicev1.Availability_AVAILABILITY_DEGRADED
-		}
-	}
-	return sluicev1.Availability_AVAILABILITY_AVAILABLE
 }

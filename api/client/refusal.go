@@ -11,10 +11,9 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
-	"github.com/sluice-pay/sluice/statemachine"
 )
 
 // errorDomain is the domain of every google.rpc.ErrorInfo of Sluice.
@@ -92,8 +91,8 @@ func (c *Client) refusal(w *scratch, second int64, source Source, err error) err
 	if !ok {
 		return noTable()
 	}
-	r := refusalOf(refused.Reason)
-	detail.Reason, detail.DeferUntil = r.reason, secondStamp(refused.DeferUntil)
+	r := refusalOf(routepb.FromRefusal(refused.Reason))
+	detail.Reason, detail.DeferUntil = r.reason, routepb.FromSecond(refused.DeferUntil)
 	if wait := refused.DeferUntil - second; refused.DeferUntil != 0 && wait > 0 {
 		r.retry = time.Duration(wait) * time.Second
 	}
@@ -104,28 +103,13 @@ func (c *Client) refusal(w *scratch, second int64, source Source, err error) err
 
 // previous renders the rule of previous attempts: paid, in doubt, or final.
 func previous(p *routing.PreviousAttemptError, detail *sluicev1.RouteRefusal) error {
-	r := &refusal{code: codes.FailedPrecondition, message: p.Error(), subject: "attempts", want: p.Err.Error(), detail: detail}
-	switch {
-	case errors.Is(p.Err, routing.ErrAlreadyPaid):
-		r.reason = sluicev1.ErrorReason_ERROR_REASON_ALREADY_PAID
-	case errors.Is(p.Err, routing.ErrAmbiguousPreviousAttempt):
-		r.reason = sluicev1.ErrorReason_ERROR_REASON_AMBIGUOUS_PREVIOUS_ATTEMPT
-	default:
-		r.reason = sluicev1.ErrorReason_ERROR_REASON_FINAL_PREVIOUS_ATTEMPT
-	}
-	r.metadata = map[string]string{"channel": p.Channel}
-	if p.Meaning.Advice != "" {
-		r.metadata["advice"] = p.Meaning.Advice
-	}
+	told, attempt := routepb.FromPrevious(p)
+	r := refusalOf(told)
 	if p.Remembered {
 		r.metadata["remembered_by"] = "client"
 		r.message += "; the request did not name the attempt, this client remembered it: ask the channel, then name it with what it came to"
 	}
-	detail.Reason = r.reason
-	detail.Attempt = &sluicev1.DecisiveAttempt{
-		Channel: p.Channel, Account: p.Account, AttemptId: p.Attempt.Attempt, Outcome: configv1.Outcome(p.Meaning.Outcome),
-		RawCode: p.Code, Advice: p.Meaning.Advice, Remembered: p.Remembered,
-	}
+	detail.Reason, detail.Attempt, r.detail = r.reason, attempt, detail
 	return r.err()
 }
 
@@ -140,71 +124,19 @@ func (c *Client) candidates(w *scratch, second int64, source Source) []*sluicev1
 		e := routing.Explain(t, &w.request, second, w.decision.Admission)
 		all := make([]*sluicev1.Candidate, 0, len(e.Candidates))
 		for i := range e.Candidates {
-			all = append(all, candidateOf(&e.Candidates[i]))
+			all = append(all, routepb.FromCandidate(&e.Candidates[i]))
 		}
 		return all
 	}
 	var all []*sluicev1.Candidate
 	for i := range w.decision.Dropped {
 		d := &w.decision.Dropped[i]
-		all = append(all, candidateOf(&routing.ExplainedCandidate{Candidate: *d, Text: d.Drop.Text()}))
+		all = append(all, routepb.FromCandidate(&routing.ExplainedCandidate{Candidate: *d, Text: d.Drop.Text()}))
 	}
 	return all
 }
 
-func candidateOf(c *routing.ExplainedCandidate) *sluicev1.Candidate {
-	m := &sluicev1.Candidate{
-		Channel: c.Channel, Account: c.Account, DropReason: sluicev1.DropReason(c.Drop), RankReason: sluicev1.RankReason(c.Why),
-		Kind: kindOf(c.Kind), Until: secondStamp(c.Until), Priority: uint32(c.Priority), Hash: c.Hash, Vetoed: c.Vetoed,
-		Explanation: c.Text,
-	}
-	if c.Drop != routing.DropNone && c.State.Scope != (statemachine.Scope{}) {
-		m.Scope, m.IncidentId = scopeOf(c.State.Scope), c.State.Incident
-	}
-	return m
-}
-
-// refusalOf is what a reason becomes in a status.
-func refusalOf(reason routing.RefusalReason) *refusal {
-	r := &refusal{message: reason.Text(), metadata: map[string]string{"refusal": reason.String()}}
-	switch reason {
-	case routing.BankDownEverywhere:
-		r.code, r.reason = codes.Unavailable, sluicev1.ErrorReason_ERROR_REASON_BANK_DOWN_EVERYWHERE
-	case routing.UnsupportedEntity, routing.UnsupportedRoute, routing.UnsupportedPayment, routing.UnsupportedOriginal:
-		r.code, r.reason = codes.FailedPrecondition, sluicev1.ErrorReason_ERROR_REASON_UNSUPPORTED
-		r.subject, r.want = "payment", reason.Text()
-	case routing.DeadlinePassed:
-		r.code, r.reason = codes.DeadlineExceeded, sluicev1.ErrorReason_ERROR_REASON_PAYMENT_EXPIRED
-	case routing.MerchantLimited:
-		r.code, r.reason = codes.ResourceExhausted, sluicev1.ErrorReason_ERROR_REASON_MERCHANT_LIMITED
-	case routing.AttemptsExhausted:
-		r.code, r.reason = codes.FailedPrecondition, sluicev1.ErrorReason_ERROR_REASON_ATTEMPTS_EXHAUSTED
-		r.subject, r.want = "attempts", reason.Text()
-	case routing.NoUsableChannel, routing.RefusalNone:
-		r.code, r.reason = codes.Unavailable, sluicev1.ErrorReason_ERROR_REASON_NO_USABLE_CHANNEL
-	}
-	return r
-}
-
-// scopeOf returns a scope with its name and its parts.
-func scopeOf(s statemachine.Scope) *sluicev1.Scope {
-	m := &sluicev1.Scope{Name: s.String(), Channel: s.Channel}
-	switch s.Kind {
-	case statemachine.ScopeDomain:
-		m.FailureDomain = s.Of
-	case statemachine.ScopeBusiness:
-		if b, err := statemachine.ParseBusinessType(s.Of); err == nil {
-			m.BusinessType = configv1.BusinessType(b)
-		}
-	case statemachine.ScopeMethod:
-		m.Method = s.Of
-	case statemachine.ScopeAccount:
-		m.Account = s.Of
-	case statemachine.ScopeInstrument:
-		if i, err := statemachine.ParseInstrument(s.Of); err == nil {
-			m.Method, m.Bank, m.CardType = i.Method, i.Bank, cardOf(i.CardType)
-		}
-	case statemachine.ScopeChannel, statemachine.ScopeUnspecified:
-	}
-	return m
+// refusalOf is the error of a decision as a refusal, without its details.
+func refusalOf(r routepb.Refused) *refusal {
+	return &refusal{code: r.Code, reason: r.Reason, message: r.Message, metadata: r.Metadata, subject: r.Subject, want: r.Want}
 }

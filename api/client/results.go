@@ -7,6 +7,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -92,12 +93,12 @@ func (r *results) once(hash uint64) bool {
 // add counts a result, and returns what it means for the money, false for one of another catalogue. Health is counted once for
 // an attempt, and not for what says nothing about it.
 func (r *results) add(t *routing.Table, m *sluicev1.Report, second int64) (routing.Result, bool) {
-	business, outcome := businessOf(m.GetBusinessType()), outcomeOf(m.GetOutcome())
+	business, outcome := routepb.ToBusiness(m.GetBusinessType()), routepb.ToOutcome(m.GetOutcome())
 	meaning, err := t.Plan().Interpret(m.GetChannel(), outcome, m.GetRawCode())
 	if err != nil {
 		return routing.Result{}, false
 	}
-	at, err := t.Attribute(m.GetChannel(), m.GetAccount(), business, instrument(m.GetMethod(), m.GetBank(), m.GetCardType()), 0)
+	at, err := t.Attribute(m.GetChannel(), m.GetAccount(), business, routepb.ToInstrument(m.GetMethod(), m.GetBank(), m.GetCardType()), 0)
 	if err != nil {
 		return routing.Result{}, false
 	}

@@ -7,8 +7,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -35,43 +35,7 @@ func (s *Server) ListPaymentOptions(_ context.Context, m *sluicev1.ListPaymentOp
 			o.Status == routing.OptionUnsupported && !m.GetIncludeUnsupported() {
 			continue
 		}
-		reply.Options = append(reply.Options, optionOf(&o))
+		reply.Options = append(reply.Options, routepb.FromOption(&o))
 	}
 	return reply, nil
-}
-
-func optionOf(o *routing.Option) *sluicev1.PaymentOption {
-	m := &sluicev1.PaymentOption{
-		Method: o.Instrument.Method, Bank: o.Instrument.Bank, CardType: cardOf(o.Instrument.CardType), Reason: sluicev1.DropReason(o.Reason),
-		ChannelsSupporting: uint32(o.Supporting), ChannelsUsable: uint32(o.Usable), //nolint:gosec // at most 64
-	}
-	if m.GetBank() == statemachine.NoBank {
-		m.Bank = ""
-	}
-	if o.Until != 0 {
-		m.Until = &timestamppb.Timestamp{Seconds: o.Until}
-	}
-	switch {
-	case o.Status == routing.OptionUnsupported:
-		m.Availability = sluicev1.Availability_AVAILABILITY_UNSUPPORTED
-	case o.Status == routing.OptionDown:
-		m.Availability = sluicev1.Availability_AVAILABILITY_DOWN
-	case o.Usable < o.Supporting || o.Reason != routing.DropNone:
-		m.Availability = sluicev1.Availability_AVAILABILITY_DEGRADED
-	default:
-		m.Availability = sluicev1.Availability_AVAILABILITY_AVAILABLE
-	}
-	return m
-}
-
-func cardOf(word string) configv1.CardType {
-	switch word {
-	case "DEBIT":
-		return configv1.CardType_CARD_TYPE_DEBIT
-	case "CREDIT":
-		return configv1.CardType_CARD_TYPE_CREDIT
-	case "PREPAID":
-		return configv1.CardType_CARD_TYPE_PREPAID
-	}
-	return configv1.CardType_CARD_TYPE_UNSPECIFIED
 }

@@ -71,6 +71,11 @@ var rules = []rule{
 		reason: "a leaf that turns states into messages; adapters of both sides share it",
 	},
 	{
+		room:   "api/sluice/v1/routepb",
+		may:    []string{"routing", "statemachine", "api/sluice/v1", "api/sluice/config/v1"},
+		reason: "a leaf that turns payments and decisions into messages; replicas and clients share it",
+	},
+	{
 		room:   "api/sluice/v1",
 		may:    []string{"api/sluice/config/v1"},
 		reason: "the services are generated and carry no logic",
@@ -171,10 +176,16 @@ func TestImportArrows_BreachesAreSeen(t *testing.T) {
 		{"api/client", "api/client/etcdfallback", false},
 		{"api/client", "api/client/clientotel", false},
 		{"api/sluice/config/v1", "statemachine", false},
+		{"api/sluice/v1", "api/sluice/v1/routepb", false},
+		{"api/sluice/v1/routepb", "api/client", false},
+		{"api/sluice/v1/routepb", "server", false},
+		{"routing", "api/sluice/v1/routepb", false},
 		{"util", "statemachine", false},
 		{"monitor/ledgertest", "routing", false},
 
 		{"routing", "api/sluice/config/statepb", true},
+		{"api/client", "api/sluice/v1/routepb", true},
+		{"server", "api/sluice/v1/routepb", true},
 		{"monitor/ledgertest", "monitor", true},
 		{"monitor/etcdstore", "monitor", true},
 		{"server", "routing/catalogfile", true},
