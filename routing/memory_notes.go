@@ -62,6 +62,9 @@ func (n *note) paid() bool {
 
 // with returns the note with an attempt in it; n may be nil.
 func (n *note) with(id uint64, kind noteKind, r *Result) *note {
+	if n != nil && len(n.attempts) == maxNoted && n.of(id) == nil {
+		return n
+	}
 	out := &note{}
 	if n != nil {
 		out.payment = n.payment
@@ -72,9 +75,6 @@ func (n *note) with(id uint64, kind noteKind, r *Result) *note {
 	if a := out.of(id); a != nil {
 		a.kind, a.Outcome, a.Code = kind, r.Outcome, strings.Clone(r.Code)
 		a.settle()
-		return out
-	}
-	if len(out.attempts) == maxNoted {
 		return out
 	}
 	a := noted{id: id, kind: kind, Attempt: Attempt{
