@@ -201,8 +201,9 @@ func TestRampShare(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		decided, wouldBe, sent := toldOf(t, c)
-		// Only the newest seconds are kept; there were four payments in each but the last two.
-		if decided < 4 || decided > 4*keptSeconds || decided != wouldBe || sent > 2 {
+		// Only the newest seconds are kept; there were four payments in each but the last two. What is drained while a payment is
+		// decided may tell its two counts in neighbouring seconds, of which the older is not kept.
+		if decided < 4 || decided > 4*keptSeconds || max(decided, wouldBe)-min(decided, wouldBe) > 1 || sent > 2 {
 			t.Errorf("%d decided, %d would-be, %d sent", decided, wouldBe, sent)
 		}
 		c.grant([]*sluicev1.ProbeGrant{{Scope: &configv1.Scope{Kind: configv1.ScopeKind_SCOPE_KIND_CHANNEL, Channel: "a"}, Generation: 4, Tokens: 1, LastSecond: time.Now().Unix() + 60}})
