@@ -199,12 +199,14 @@ func TestRampShare(t *testing.T) {
 		if got["a"] != 40 || got["b"] != 360 {
 			t.Errorf("%v, want a tenth", got)
 		}
-		time.Sleep(2 * time.Second)
-		decided, wouldBe, sent := toldOf(t, c)
-		// Only the newest seconds are kept; there were four payments in each but the last two. What is drained while a payment is
-		// decided may tell its two counts in neighbouring seconds, of which the older is not kept.
-		if decided < 4 || decided > 4*keptSeconds || max(decided, wouldBe)-min(decided, wouldBe) > 1 || sent > 2 {
-			t.Errorf("%d decided, %d would-be, %d sent", decided, wouldBe, sent)
+		// What is told is compared exactly: of less than what is kept, and between two seconds, not while one is told.
+		time.Sleep(2*time.Second + tick/8)
+		toldOf(t, c)
+		const few = 4 * (keptSeconds - 2) // four a second
+		got = firsts(t, c, 500, few, allGood)
+		time.Sleep(tick)
+		if decided, wouldBe, sent := toldOf(t, c); decided != few || wouldBe != few || sent != uint32(got["a"]) || sent == 0 {
+			t.Errorf("%d decided, %d would-be, %d sent; want %d, %d and %d", decided, wouldBe, sent, few, few, got["a"])
 		}
 		c.grant([]*sluicev1.ProbeGrant{{Scope: &configv1.Scope{Kind: configv1.ScopeKind_SCOPE_KIND_CHANNEL, Channel: "a"}, Generation: 4, Tokens: 1, LastSecond: time.Now().Unix() + 60}})
 		probing := ramp
