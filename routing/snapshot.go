@@ -33,7 +33,7 @@ func NewSnapshot(t *Table, environment string, now time.Time) *configv1.Snapshot
 		FeatureBits: features(t.plan.source.catalog),
 		Catalog:     t.plan.source.withoutContacts(),
 		States:      statesMessage(t.states),
-		Scores:      scoresMessage(t.scores),
+		Scores:      ScoresMessage(t.scores),
 		StaticOrder: t.plan.source.staticOrder(t.plan),
 	}
 }
@@ -104,7 +104,8 @@ func toStates(list []*configv1.ScopeState) ([]statemachine.State, error) {
 	return out, nil
 }
 
-func scoresMessage(sc *Scores) *configv1.Scores {
+// ScoresMessage serialises scores as they are published and as a snapshot has them: OpenScores reads them.
+func ScoresMessage(sc *Scores) *configv1.Scores {
 	if sc == nil {
 		return nil
 	}

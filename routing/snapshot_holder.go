@@ -176,7 +176,7 @@ func (t *Table) ChangeSince(old *Table, written time.Time) (*SnapshotChange, boo
 		c.States = append(c.States, statepb.FromState(t.states[i]))
 	}
 	if !sameScores(old.scores, t.scores) {
-		c.Scores = scoresMessage(t.scores)
+		c.Scores = ScoresMessage(t.scores)
 	}
 	return c, common == len(old.states)
 }

@@ -27,17 +27,16 @@ type Scores struct {
 // its most specific item that has them: channel × instrument, then method, business type, channel. Headroom, commitment and
 // quota are those of the channel, or of the account where there is less left.
 type Score struct {
-	Item        statemachine.Scope
-	SuccessRate statemachine.Share // user declines excluded; not known where it and Samples are 0
-	Feedback    uint32             // 10,000 = no negative feedback; not known where the success rate is not
-	Headroom    statemachine.Share // capacity left of the declared capacity; FullShare where none is declared
-	Commitment  statemachine.Share // how far behind its minimum commitment; 0 where it has none
-	QuotaLeft   statemachine.Share // part of the quota that is left; FullShare where it has none
-	Frozen      bool               // kept as before an incident
-
-	ResultTimeMillis uint32             // learned 90th percentile of the time until results come back; 0 = not known
-	Samples          uint32             // results behind the success rate, older ones discounted
+	Item             statemachine.Scope
+	SuccessRate      statemachine.Share // user declines excluded; not known where it and Samples are 0
 	Deviation        statemachine.Share // what exploration draws the success rate with: a part of its standard error
+	Samples          uint32             // results behind the success rate, older ones discounted
+	Feedback         uint32             // 10,000 = no negative feedback; not known where the success rate is not
+	Headroom         statemachine.Share // capacity left of the declared capacity; FullShare where none is declared
+	QuotaLeft        statemachine.Share // part of the quota that is left; FullShare where it has none
+	Commitment       statemachine.Share // how far behind its minimum commitment; 0 where it has none
+	ResultTimeMillis uint32             // learned 90th percentile of the time until results come back; 0 = not known
+	Frozen           bool               // kept as before an incident
 }
 
 // Table is a plan with the states and scores of one revision. It is immutable.

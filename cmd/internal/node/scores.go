@@ -8,12 +8,10 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/sluice-pay/sluice/api/sluice/config/statepb"
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/server"
-	"github.com/sluice-pay/sluice/statemachine"
 )
 
 // published are the scores in force, as stored and as read.
@@ -41,6 +39,14 @@ func (p *published) readScores(view *monitor.View, logger *slog.Logger) {
 	p.scores = scores
 }
 
+// second is the newest second behind the scores in force, 0 without any.
+func (p *published) second() int64 {
+	if p.scores == nil {
+		return 0
+	}
+	return p.scores.Second
+}
+
 // list returns the scores in force in the words of package monitor.
 func (p *published) list() monitor.Scores {
 	if p.scores == nil {
@@ -48,11 +54,7 @@ func (p *published) list() monitor.Scores {
 	}
 	out := monitor.Scores{Second: p.scores.Second, List: make([]monitor.Score, len(p.scores.Scores))}
 	for i := range p.scores.Scores {
-		s := &p.scores.Scores[i]
-		out.List[i] = monitor.Score{
-			Item: s.Item, SuccessRate: s.SuccessRate, Deviation: s.Deviation, Samples: s.Samples, Feedback: s.Feedback, Headroom: s.Headroom,
-			QuotaLeft: s.QuotaLeft, Commitment: s.Commitment, ResultTimeMillis: s.ResultTimeMillis, Frozen: s.Frozen,
-		}
+		out.List[i] = monitor.Score(p.scores.Scores[i])
 	}
 	return out
 }
@@ -60,17 +62,16 @@ func (p *published) list() monitor.Scores {
 // publishScores puts new scores beside head if this replica leads, they differ, and five seconds of results have come since
 // the last. It comes after the changes of a Tick and never beside one: a Tick makes one attempt at the ledger.
 func (n *Node) publishScores(ctx context.Context, now time.Time) {
-	before := n.scores.list()
 	second := n.scorer.Second()
-	if n.cfg.Unscored || n.control.View().Leader == 0 || second < before.Second+monitor.ScoresEvery || second < n.scoredAt+monitor.ScoresEvery {
+	if n.cfg.Unscored || n.control.View().Leader == 0 || second < n.scores.second()+monitor.ScoresEvery || second < n.scoredAt+monitor.ScoresEvery {
 		return
 	}
 	n.scoredAt = second
-	next, changed := n.scorer.Scores(monitor.Around{Fleet: n.fleet(now), Feedback: n.feedback.of, Quotas: n.quotas.Scores()}, before.List)
+	next, changed := n.scorer.Scores(monitor.Around{Fleet: n.fleet(now), Feedback: n.feedback.of, Quotas: n.quotas.Scores()}, n.scores.list().List)
 	if !changed {
 		return
 	}
-	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(scoresMessage(next, second))
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(routing.ScoresMessage(ranked(next, second)))
 	if err == nil {
 		var revision int64
 		if revision, err = n.control.PublishScores(ctx, data, now); revision != 0 && err == nil {
@@ -103,18 +104,11 @@ func (r feedbackRules) of(channel string) monitor.FeedbackRule {
 	return r[""]
 }
 
-func scoresMessage(list []monitor.Score, second int64) *configv1.Scores {
-	out := &configv1.Scores{Scores: make([]*configv1.Score, len(list)), Second: second}
+// ranked returns scores in the words of package routing.
+func ranked(list []monitor.Score, second int64) *routing.Scores {
+	out := &routing.Scores{Scores: make([]routing.Score, len(list)), Second: second}
 	for i := range list {
-		s := &list[i]
-		out.Scores[i] = &configv1.Score{
-			Scope: statepb.FromScope(s.Item), SuccessRatePpm: uint32(s.SuccessRate), Feedback: s.Feedback, HeadroomPpm: uint32(s.Headroom),
-			Frozen: s.Frozen, ResultTimeMs: s.ResultTimeMillis, Samples: s.Samples, DeviationPpm: uint32(s.Deviation),
-			CommitmentPpm: uint32(s.Commitment),
-		}
-		if s.QuotaLeft != statemachine.FullShare {
-			out.Scores[i].QuotaLeftPpm = new(uint32(s.QuotaLeft))
-		}
+		out.Scores[i] = routing.Score(list[i])
 	}
 	return out
 }
