@@ -43,32 +43,30 @@ type Scorer struct {
 	now      int64
 	items    map[statemachine.Scope]*scored // instruments
 	order    []*scored                      // the same, sorted
-	channels map[string]*channelScore
-	closed   []statemachine.Scope // not healthy, sorted
-	ours     bool                 // our own side fails
+	channels map[string]*grounds            // sums of their instruments, and what is counted of them as a whole
+	closed   []statemachine.Scope           // not healthy, sorted
+	ours     bool                           // our own side fails
+}
+
+// grounds are what a score is made of: what is learned of a channel or of one of its instruments.
+type grounds struct {
+	rate     ladder
+	feedback slices10
+	times    resultTimes
+	frozen   bool
 }
 
 // scored is what is known of channel × instrument.
 type scored struct {
-	item     statemachine.Scope
-	rate     ladder
-	lately   recent // what went into rate in the last minute: an incident takes it back
-	feedback slices10
-	times    resultTimes
-	frozen   bool
-}
+	grounds
 
-// channelScore is a channel: the sum of its instruments, and what is counted of it as a whole.
-type channelScore struct {
-	rate     ladder
-	feedback slices10
-	times    resultTimes
-	frozen   bool
+	item   statemachine.Scope
+	lately recent // what went into rate in the last minute: an incident takes it back
 }
 
 // NewScorer returns a scorer that knows nothing.
 func NewScorer() *Scorer {
-	return &Scorer{items: map[statemachine.Scope]*scored{}, channels: map[string]*channelScore{}}
+	return &Scorer{items: map[statemachine.Scope]*scored{}, channels: map[string]*grounds{}}
 }
 
 // Second is the newest second observed, 0 before the first.
@@ -85,16 +83,13 @@ func (s *Scorer) Restore(published Scores) {
 		if p.Item.Kind != statemachine.ScopeInstrument && p.Item.Kind != statemachine.ScopeChannel {
 			continue
 		}
-		rate := restored(p, s.now)
+		g := grounds{rate: restored(p, s.now), frozen: p.Frozen}
+		g.times.restore(p.ResultTimeMillis, s.now)
 		if p.Item.Kind == statemachine.ScopeInstrument {
-			it := &scored{item: p.Item, rate: rate, frozen: p.Frozen}
-			it.times.restore(p.ResultTimeMillis, s.now)
-			s.keep(it)
+			s.keep(&scored{grounds: g, item: p.Item})
 			continue
 		}
-		c := &channelScore{rate: rate, frozen: p.Frozen}
-		c.times.restore(p.ResultTimeMillis, s.now)
-		s.channels[p.Item.Channel] = c
+		s.channels[p.Item.Channel] = &g
 	}
 }
 
@@ -117,8 +112,7 @@ func (s *Scorer) Observe(sum *SecondCounts, f *statemachine.Fleet, ours bool) {
 		case statemachine.ScopeChannel:
 			ch := s.channel(c.Item.Channel)
 			if !ch.frozen {
-				ch.feedback.add(s.now, &c.Evidence[statemachine.KindNormal])
-				ch.times.add(s.now, c)
+				ch.count(s.now, c)
 			}
 		case statemachine.ScopeUnspecified, statemachine.ScopeDomain, statemachine.ScopeBusiness, statemachine.ScopeMethod, statemachine.ScopeAccount:
 		}
@@ -129,8 +123,7 @@ func (s *Scorer) Observe(sum *SecondCounts, f *statemachine.Fleet, ours bool) {
 func (s *Scorer) instrument(c *ItemCounts, f *statemachine.Fleet) {
 	it := s.items[c.Item]
 	if it == nil {
-		it = &scored{item: c.Item, frozen: s.within(c.Item, f)}
-		it.rate.at = s.now
+		it = &scored{item: c.Item, grounds: grounds{rate: ladder{at: s.now}, frozen: s.within(c.Item, f)}}
 		s.keep(it)
 	}
 	if it.frozen {
@@ -141,8 +134,13 @@ func (s *Scorer) instrument(c *ItemCounts, f *statemachine.Fleet) {
 	it.rate.add(s.now, good, n)
 	ch.rate.add(s.now, good, n)
 	it.lately.add(s.now, good, n)
-	it.feedback.add(s.now, &c.Evidence[statemachine.KindNormal])
-	it.times.add(s.now, c)
+	it.count(s.now, c)
+}
+
+// count takes the feedback and the result times of a second; rates are added by instrument alone.
+func (g *grounds) count(second int64, c *ItemCounts) {
+	g.feedback.add(second, &c.Evidence[statemachine.KindNormal])
+	g.times.add(second, c)
 }
 
 // keep adds an item, and its channel.
@@ -154,10 +152,10 @@ func (s *Scorer) keep(it *scored) {
 }
 
 // channel returns what is known of a channel, beginning with nothing.
-func (s *Scorer) channel(id string) *channelScore {
+func (s *Scorer) channel(id string) *grounds {
 	c := s.channels[id]
 	if c == nil {
-		c = &channelScore{rate: ladder{at: s.now}}
+		c = &grounds{rate: ladder{at: s.now}}
 		s.channels[id] = c
 	}
 	return c

@@ -59,25 +59,15 @@ func (s *Scorer) takeBack(it *scored) {
 	it.lately = recent{}
 }
 
-// freeze holds or releases an item; its clock stands still meanwhile.
-func (it *scored) freeze(frozen bool, now int64) {
-	if it.frozen && !frozen {
-		it.rate.at, it.times.at = now, now
+// freeze holds or releases them; their clock stands still meanwhile.
+func (g *grounds) freeze(frozen bool, now int64) {
+	if g.frozen && !frozen {
+		g.rate.at, g.times.at = now, now
 	}
 	if frozen {
-		it.feedback = slices10{}
+		g.feedback = slices10{}
 	}
-	it.frozen = frozen
-}
-
-func (c *channelScore) freeze(frozen bool, now int64) {
-	if c.frozen && !frozen {
-		c.rate.at, c.times.at = now, now
-	}
-	if frozen {
-		c.feedback = slices10{}
-	}
-	c.frozen = frozen
+	g.frozen = frozen
 }
 
 // recent are the results of the last minute or so, in blocks of ten seconds.

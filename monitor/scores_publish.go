@@ -86,9 +86,7 @@ func (s *Scorer) measured(f *statemachine.Fleet, rule func(channel string) Feedb
 	next := 0
 	for _, id := range slices.Sorted(maps.Keys(s.channels)) {
 		c := s.channels[id]
-		sc := scoreOf(statemachine.ChannelScope(id), &c.rate, beliefs[id], rooms)
-		sc.Feedback, sc.ResultTimeMillis, sc.Frozen = c.feedback.score(s.now, rule(id)), c.times.millis(), c.frozen
-		out = append(out, sc)
+		out = append(out, s.scoreOf(statemachine.ChannelScope(id), c, beliefs[id], rule(id), rooms))
 		for next < len(s.order) && s.order[next].item.Channel < id { // every instrument's channel is there
 			next++
 		}
@@ -101,9 +99,8 @@ func (s *Scorer) measured(f *statemachine.Fleet, rule func(channel string) Feedb
 				continue // the channel says as much
 			}
 			rest := c.rate.without(&it.rate)
-			sc := scoreOf(it.item, &it.rate, it.rate.under(rest.under(pool).weakened(itemSpread)), nil)
-			sc.Feedback, sc.ResultTimeMillis, sc.Frozen = it.feedback.score(s.now, rule(id)), it.times.millis(), it.frozen
-			out = append(out, sc)
+			own := it.rate.under(rest.under(pool).weakened(itemSpread))
+			out = append(out, s.scoreOf(it.item, &it.grounds, own, rule(id), nil))
 		}
 	}
 	for item, room := range rooms { // those without results
@@ -140,10 +137,11 @@ func (s *Scorer) beliefs() map[string]belief {
 	return out
 }
 
-// scoreOf begins the score of an item; it takes its headroom out of rooms.
-func scoreOf(item statemachine.Scope, l *ladder, b belief, rooms map[statemachine.Scope]statemachine.Share) Score {
+// scoreOf is the score of an item by its grounds and what is believed of its rate; it takes its headroom out of rooms.
+func (s *Scorer) scoreOf(item statemachine.Scope, g *grounds, b belief, rule FeedbackRule, rooms map[statemachine.Scope]statemachine.Share) Score {
 	sc := blank(item)
-	sc.SuccessRate, sc.Deviation, sc.Samples = share(b.rate), min(maxDeviation, share(b.deviation())), uint32(l.samples()+0.5)
+	sc.SuccessRate, sc.Deviation, sc.Samples = share(b.rate), min(maxDeviation, share(b.deviation())), uint32(g.rate.samples()+0.5)
+	sc.Feedback, sc.ResultTimeMillis, sc.Frozen = g.feedback.score(s.now, rule), g.times.millis(), g.frozen
 	if room, ok := rooms[item]; ok {
 		sc.Headroom = room
 		delete(rooms, item)
