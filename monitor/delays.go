@@ -37,16 +37,21 @@ func (d delays) observe(sum *SecondCounts) {
 	}
 }
 
-// answeredAges are the ages of the results of one item and second without those of its timeouts, which are the oldest.
+// answeredAges are the ages of the results of one item and second without those of its timeouts.
 func answeredAges(item *ItemCounts) [NumAgeBuckets]uint32 {
 	ages := item.Ages
+	takeTimeouts(ages[:], item)
+	return ages
+}
+
+// takeTimeouts takes the timeouts of one item and second, which are the slowest of its results, off buckets of those.
+func takeTimeouts(buckets []uint32, item *ItemCounts) {
 	timeouts := uint32(max(0, item.Totals[statemachine.TimedOut]))
-	for b := NumAgeBuckets - 1; b >= 0 && timeouts > 0; b-- {
-		n := min(timeouts, ages[b])
-		ages[b] -= n
+	for b := len(buckets) - 1; b >= 0 && timeouts > 0; b-- {
+		n := min(timeouts, buckets[b])
+		buckets[b] -= n
 		timeouts -= n
 	}
-	return ages
 }
 
 // p99 is the learned 99th percentile of a channel's result delay in whole seconds, rounded up to a bound of AgeBounds.

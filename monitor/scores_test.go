@@ -321,7 +321,7 @@ func TestScoresOfResultTime(t *testing.T) {
 		t.Errorf("after twenty minutes of 3 s: %d", got)
 	}
 	timeouts := scoreTally{channel: "a", in: scoredBank, latency: 30_000, outcomes: [statemachine.NumOutcomes]int32{statemachine.TimedOut: 10}}
-	b.run(60, timeouts)
+	b.run(600, timeouts)
 	if got := b.score(t, item).ResultTimeMillis; got > 3200 {
 		t.Errorf("timeouts made it %d: they tell how long the gateway waits", got)
 	}

@@ -1,10 +1,6 @@
 package monitor
 
-import (
-	"math"
-
-	"github.com/sluice-pay/sluice/statemachine"
-)
+import "math"
 
 const (
 	timeLife     = 1800 // seconds: mean life of a result in the learned result time
@@ -30,12 +26,7 @@ func (t *resultTimes) add(second int64, c *ItemCounts) {
 			counts[latencyBucket(ageMillis(b))] += n
 		}
 	}
-	timeouts := uint32(max(0, c.Totals[statemachine.TimedOut]))
-	for b := len(counts) - 1; b >= 0 && timeouts > 0; b-- {
-		n := min(timeouts, counts[b])
-		counts[b] -= n
-		timeouts -= n
-	}
+	takeTimeouts(counts[:], c)
 	if counts == [NumLatencyBuckets]uint32{} {
 		return
 	}
