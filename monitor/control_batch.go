@@ -38,23 +38,15 @@ func newBatch(base *View, fleet *statemachine.Fleet, now time.Time) *batch {
 		fleet = &statemachine.Fleet{Default: statemachine.DefaultPolicy()}
 	}
 	own := *fleet
-	own.States = statesOf(base)
+	own.States = base.StatesByScope()
 	own.Recent = RecentCuts(base, now)
 	return &batch{base: base, fleet: &own, now: now}
-}
-
-func statesOf(v *View) map[statemachine.Scope]statemachine.State {
-	states := make(map[statemachine.Scope]statemachine.State, len(v.States))
-	for i := range v.States {
-		states[v.States[i].Scope] = v.States[i].State
-	}
-	return states
 }
 
 // batch is newBatch for the calls that mostly change nothing: they share the states of the view until the first change.
 func (c *Control) batch(base *View, fleet *statemachine.Fleet, now time.Time) *batch {
 	if c.states == nil || c.statesOf != base {
-		c.states, c.statesOf = statesOf(base), base
+		c.states, c.statesOf = base.StatesByScope(), base
 	}
 	own := statemachine.Fleet{Default: statemachine.DefaultPolicy()}
 	if fleet != nil {

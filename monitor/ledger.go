@@ -68,6 +68,24 @@ type View struct {
 	Leader    int64                   // CreateRevision of this replica's leader key, 0 = does not lead
 }
 
+// StateList are the states alone, sorted by scope.
+func (v *View) StateList() []statemachine.State {
+	states := make([]statemachine.State, len(v.States))
+	for i := range v.States {
+		states[i] = v.States[i].State
+	}
+	return states
+}
+
+// StatesByScope are the states as a fleet has them.
+func (v *View) StatesByScope() map[statemachine.Scope]statemachine.State {
+	states := make(map[statemachine.Scope]statemachine.State, len(v.States))
+	for i := range v.States {
+		states[v.States[i].Scope] = v.States[i].State
+	}
+	return states
+}
+
 // VersionedState is a state with the revision that last wrote it: its etag.
 type VersionedState struct {
 	statemachine.State

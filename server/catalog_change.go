@@ -80,8 +80,8 @@ func (c *catalogService) change(ctx context.Context, q *catalogChange) (*catalog
 	if err != nil {
 		return nil, catalogProblems(err)
 	}
-	request.Check = func(view *monitor.View) error { return plan.CheckOrders(statesOf(view)) } //nolint:wrapcheck // becomes a status
-	next := plan.Table(v.Table.Revision(), statesOf(v.View), v.Table.Scores())
+	request.Check = func(view *monitor.View) error { return plan.CheckOrders(view.StateList()) } //nolint:wrapcheck // becomes a status
+	next := plan.Table(v.Table.Revision(), v.View.StateList(), v.Table.Scores())
 	diff := diffMessage(routing.DiffTables(v.Table, next, c.s.recent(ctx)))
 	result, err := c.s.cfg.Catalogs.ApplyCatalog(ctx, request, v.now)
 	if err != nil {
@@ -204,14 +204,6 @@ func (s *Server) recent(ctx context.Context) routing.Recent {
 			return (n%between != 0 || ctx.Err() == nil) && yield(q, second, a)
 		})
 	}
-}
-
-func statesOf(v *monitor.View) []statemachine.State {
-	states := make([]statemachine.State, len(v.States))
-	for i := range v.States {
-		states[i] = v.States[i].State
-	}
-	return states
 }
 
 // mostProblems bounds how many problems of a catalogue one error tells.

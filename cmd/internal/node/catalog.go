@@ -12,7 +12,6 @@ import (
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/monitor"
 	"github.com/sluice-pay/sluice/routing"
-	"github.com/sluice-pay/sluice/statemachine"
 )
 
 // atStart begins the author of catalogues that were given to a replica at its start.
@@ -34,7 +33,7 @@ func (n *Node) apply(ctx context.Context, catalog *configv1.Catalog, view *monit
 	_, err = n.control.ApplyCatalog(ctx, monitor.CatalogRequest{
 		Catalog: data, Version: catalog.GetVersion(), Author: atStart + n.cfg.Replica,
 		Reason: strings.TrimSuffix("catalogue given at start: "+catalog.GetVersion(), ": "),
-		Check:  func(v *monitor.View) error { return plan.CheckOrders(statesOf(v)) }, //nolint:wrapcheck // names itself
+		Check:  func(v *monitor.View) error { return plan.CheckOrders(v.StateList()) }, //nolint:wrapcheck // names itself
 	}, now)
 	return err
 }
@@ -76,12 +75,4 @@ func (n *Node) Catalog(ctx context.Context, number uint64) ([]byte, monitor.Cata
 // Catalogs lists the catalogues that are kept, see monitor.Ledger.
 func (n *Node) Catalogs(ctx context.Context) ([]monitor.CatalogRevision, error) {
 	return n.cfg.Ledger.Catalogs(ctx) //nolint:wrapcheck // names itself
-}
-
-func statesOf(v *monitor.View) []statemachine.State {
-	states := make([]statemachine.State, len(v.States))
-	for i := range v.States {
-		states[i] = v.States[i].State
-	}
-	return states
 }

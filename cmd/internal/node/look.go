@@ -53,12 +53,8 @@ func (n *Node) swap(view *monitor.View, now time.Time) error {
 		n.plan, n.catalog, n.number, n.feedback = plan, catalog, view.Head.Catalog, newFeedbackRules(catalog)
 		n.quotas.SetRules(quotaRules(plan))
 	}
-	states := make([]statemachine.State, len(view.States))
-	for i := range view.States {
-		states[i] = view.States[i].State
-	}
 	n.scores.readScores(view, n.cfg.Logger)
-	table := n.plan.Table(routing.Revision{Epoch: view.Head.Epoch, Revision: view.Revision}, states, n.scores.scores)
+	table := n.plan.Table(routing.Revision{Epoch: view.Head.Epoch, Revision: view.Revision}, view.StateList(), n.scores.scores)
 	n.router.Swap(table)
 	next := &server.Sight{View: view, Catalog: n.catalog, Fleet: n.fleet(now), Table: table, Confirmed: n.control.Confirmed()}
 	if old := n.sight.Load(); old != nil {
@@ -86,10 +82,7 @@ func (n *Node) fleet(now time.Time) *statemachine.Fleet {
 	f := n.plan.Fleet()
 	f.Lanes, f.Pools = slices.Clone(f.Lanes), slices.Clone(f.Pools)
 	if n.statesOf != view || n.states == nil { // nobody writes into a fleet's states
-		n.states, n.statesOf = make(map[statemachine.Scope]statemachine.State, len(view.States)), view
-		for i := range view.States {
-			n.states[view.States[i].Scope] = view.States[i].State
-		}
+		n.states, n.statesOf = view.StatesByScope(), view
 	}
 	f.States = n.states
 	f.Recent = monitor.RecentCuts(view, now)
