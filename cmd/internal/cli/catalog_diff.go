@@ -78,9 +78,7 @@ func (a *app) diffServer(ctx context.Context, file string) error {
 	if err != nil {
 		return catalogHelp(err, nil)
 	}
-	return a.showDiff(reply.GetDiff(), func(v view) string {
-		return "Against revision " + clean(reply.GetEtag()) + ", in force.\n" + v.diffText(reply.GetDiff()) + v.trafficText(reply.GetDiff())
-	})
+	return a.showDiff(reply.GetDiff(), func(v view) string { return v.predictedCatalog(reply) })
 }
 
 func (a *app) showDiff(d *sluicev1.CatalogDiff, render func(view) string) error {
