@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"bufio"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
@@ -16,35 +14,8 @@ import (
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
 )
 
-// catalogFlags are the flags of the commands that change the catalogue.
-type catalogFlags struct {
-	reason, etag, requestID string
-	yes, dryRun             bool
-}
-
-func (f *catalogFlags) register(cmd *cobra.Command) {
-	s := cmd.Flags()
-	s.StringVar(&f.reason, "reason", "", "why, for those who read it at night (required)")
-	s.BoolVarP(&f.yes, "yes", "y", false, "do not ask")
-	s.BoolVar(&f.dryRun, "dry-run", false, "only show what would happen")
-	s.StringVar(&f.etag, "etag", "", "refuse if another catalogue is in force than the one with this etag")
-	s.StringVar(&f.requestID, "request-id", "", "makes the change happen once, however often it is sent (default: a new one)")
-}
-
-// check refuses what the server would.
-func (f *catalogFlags) check() error {
-	f.reason = strings.TrimSpace(f.reason)
-	if n := len(f.reason); n < 3 || n > 500 {
-		return usagef("--reason: want 3 to 500 bytes, for those who read it at night")
-	}
-	if f.requestID == "" {
-		f.requestID = rand.Text()
-	}
-	return nil
-}
-
 func (a *app) newCatalogApply() *cobra.Command {
-	f := &catalogFlags{}
+	f := &changeFlags{}
 	cmd := a.client(&cobra.Command{
 		Use:   "apply FILE --reason TEXT",
 		Short: "Put a catalogue in force on the running replicas",
@@ -59,12 +30,12 @@ compared with is still in force. The command that goes back is printed last. FIL
 			return a.catalogApply(cmd.Context(), args[0], f, given(cmd))
 		},
 	})
-	f.register(cmd)
+	f.register(cmd, "change", "another catalogue is in force than the one with this etag")
 	return cmd
 }
 
 func (a *app) newCatalogRollback() *cobra.Command {
-	f := &catalogFlags{}
+	f := &changeFlags{}
 	cmd := a.client(&cobra.Command{
 		Use:   "rollback REVISION --reason TEXT",
 		Short: "Put an earlier catalogue in force again, as a new revision",
@@ -78,11 +49,11 @@ question asked unless --yes. The last 50 revisions are kept; sluice catalog hist
 			return a.catalogRollback(cmd.Context(), args[0], f, given(cmd))
 		},
 	})
-	f.register(cmd)
+	f.register(cmd, "change", "another catalogue is in force than the one with this etag")
 	return cmd
 }
 
-func (a *app) catalogApply(ctx context.Context, file string, f *catalogFlags, connection []string) error {
+func (a *app) catalogApply(ctx context.Context, file string, f *changeFlags, connection []string) error {
 	if err := errors.Join(a.checkFormat(), f.check()); err != nil {
 		return err
 	}
@@ -93,22 +64,16 @@ func (a *app) catalogApply(ctx context.Context, file string, f *catalogFlags, co
 	if err != nil {
 		return err
 	}
-	client, closeConn, err := a.catalogClient()
-	if err != nil {
-		return err
-	}
-	defer closeConn()
-	c := &catalogChanger{app: a, flags: f, connection: connection, command: []string{"sluice", "catalog", "apply", file}}
-	c.question = "Put this catalogue in force"
-	c.call = func(ctx context.Context, ask bool, requestID string) (catalogReply, error) {
+	c := &catalogChange{question: "Put this catalogue in force", command: []string{"sluice", "catalog", "apply", file}}
+	c.call = func(ctx context.Context, client sluicev1.CatalogServiceClient, as attempt) (catalogReply, error) {
 		return client.ApplyCatalog(ctx, &sluicev1.ApplyCatalogRequest{
-			Catalog: read.catalog, Reason: f.reason, Etag: f.etag, RequestId: requestID, ValidateOnly: ask,
+			Catalog: read.catalog, Reason: f.reason, Etag: as.etag, RequestId: as.requestID, ValidateOnly: as.validateOnly,
 		})
 	}
-	return c.run(ctx)
+	return a.changeCatalog(ctx, c, f, connection)
 }
 
-func (a *app) catalogRollback(ctx context.Context, arg string, f *catalogFlags, connection []string) error {
+func (a *app) catalogRollback(ctx context.Context, arg string, f *changeFlags, connection []string) error {
 	if err := errors.Join(a.checkFormat(), f.check()); err != nil {
 		return err
 	}
@@ -116,19 +81,13 @@ func (a *app) catalogRollback(ctx context.Context, arg string, f *catalogFlags, 
 	if err != nil {
 		return err
 	}
-	client, closeConn, err := a.catalogClient()
-	if err != nil {
-		return err
-	}
-	defer closeConn()
-	c := &catalogChanger{app: a, flags: f, connection: connection, command: []string{"sluice", "catalog", "rollback", arg}}
-	c.question = fmt.Sprintf("Go back to revision %d", revision)
-	c.call = func(ctx context.Context, ask bool, requestID string) (catalogReply, error) {
+	c := &catalogChange{question: fmt.Sprintf("Go back to revision %d", revision), command: []string{"sluice", "catalog", "rollback", arg}}
+	c.call = func(ctx context.Context, client sluicev1.CatalogServiceClient, as attempt) (catalogReply, error) {
 		return client.RollbackCatalog(ctx, &sluicev1.RollbackCatalogRequest{
-			Revision: revision, Reason: f.reason, Etag: f.etag, RequestId: requestID, ValidateOnly: ask,
+			Revision: revision, Reason: f.reason, Etag: as.etag, RequestId: as.requestID, ValidateOnly: as.validateOnly,
 		})
 	}
-	return c.run(ctx)
+	return a.changeCatalog(ctx, c, f, connection)
 }
 
 // catalogReply is what both changes answer.
@@ -141,97 +100,45 @@ type catalogReply interface {
 	GetJournalSequence() uint64
 }
 
-// catalogChanger makes one change: predict, ask, send, tell.
-type catalogChanger struct {
-	*app
-
-	flags      *catalogFlags
-	connection []string // flags for the commands that are shown
-	command    []string // that makes the change, without its flags
-	question   string
-	call       func(ctx context.Context, ask bool, requestID string) (catalogReply, error)
+// catalogChange is what the two changes differ in.
+type catalogChange struct {
+	command  []string // that makes the change, without its flags
+	question string
+	call     func(ctx context.Context, client sluicev1.CatalogServiceClient, as attempt) (catalogReply, error)
 }
 
-func (c *catalogChanger) run(ctx context.Context) error {
-	switch {
-	case c.flags.dryRun:
-		reply, err := c.predict(ctx)
-		if err != nil {
-			return err
-		}
-		return c.show(reply, func(v view) string { return "Only a prediction; nothing was done.\n" + v.predictedCatalog(reply) })
-	case c.flags.yes:
-		return c.send(ctx)
-	case !c.interactive(c.In):
-		return usagef("nobody can be asked here: add --yes, or --dry-run to see what would happen")
-	}
-	return c.ask(ctx, c.flags.etag == "")
-}
-
-// predict asks what would happen. It carries no request id: nothing happens that may happen only once.
-func (c *catalogChanger) predict(ctx context.Context) (catalogReply, error) {
-	ctx, cancel := c.waiting(ctx)
-	defer cancel()
-	reply, err := c.call(ctx, true, "")
+// changeCatalog makes a change; connection are the flags for the commands that are shown.
+func (a *app) changeCatalog(ctx context.Context, q *catalogChange, f *changeFlags, connection []string) error {
+	client, closeConn, err := a.catalogClient()
 	if err != nil {
-		return nil, c.help(err)
+		return err
 	}
-	return reply, nil
-}
-
-// ask shows what would happen, asks, and makes the change against what was shown: if somebody changes the catalogue meanwhile, what
-// would happen now is shown and asked about. With an etag of the caller's own there is one question.
-func (c *catalogChanger) ask(ctx context.Context, mayRepeat bool) error {
-	answers := bufio.NewReader(c.In)
-	for try := 1; ; try++ {
-		reply, err := c.predict(ctx)
-		if err != nil {
-			return err
-		}
-		fmt.Fprint(c.Err, c.view().predictedCatalog(reply))
-		if yes, err := c.confirm(ctx, answers, c.question); err != nil || !yes {
-			return errors.Join(errDeclined, err)
-		}
-		if mayRepeat {
-			c.flags.etag = reply.GetEtag()
-		}
-		err = c.send(ctx)
-		if !mayRepeat || try == askTries || !isReason(err, sluicev1.ErrorReason_ERROR_REASON_STALE_ETAG) {
-			return err
-		}
-		c.flags.etag = ""
-		fmt.Fprintln(c.Err, "Another catalogue was put in force meanwhile, nothing was done. As it is now:")
+	defer closeConn()
+	c := &changer[catalogReply]{
+		app: a, flags: f, moved: "Another catalogue was put in force", predicted: view.predictedCatalog, etagOf: catalogReply.GetEtag,
+		call:     func(ctx context.Context, as attempt) (catalogReply, error) { return q.call(ctx, client, as) },
+		question: func(view) string { return q.question },
+		done: func(v view, reply catalogReply) string {
+			return v.changedCatalog(reply, undoCatalog(reply, f.reason, connection))
+		},
+		help: func(err error) error {
+			again := append(append([]string{}, q.command...), "--reason", f.reason)
+			if mayBeSentAgain(err) {
+				again = append(again, "--request-id", f.requestID)
+			}
+			return catalogHelp(err, append(again, connection...))
+		},
 	}
+	return c.run(ctx)
 }
 
-// send makes the change. While nobody knows what became of it, it is sent again under the same request id, so that it happens once.
-func (c *catalogChanger) send(ctx context.Context) error {
-	pause := c.backoff
-	for try := 1; ; try++ {
-		reply, err := c.once(ctx)
-		if err == nil {
-			return c.show(reply, func(v view) string { return v.changedCatalog(reply, c.undo(reply)) })
-		}
-		if try == sendTries || !mayBeSentAgain(err) || !rest(ctx, pause) {
-			return c.help(err)
-		}
-		pause *= 2
-	}
-}
-
-func (c *catalogChanger) once(ctx context.Context) (catalogReply, error) {
-	ctx, cancel := c.waiting(ctx)
-	defer cancel()
-	return c.call(ctx, false, c.flags.requestID)
-}
-
-// undo is the command that goes back, empty where nothing was changed.
-func (c *catalogChanger) undo(r catalogReply) string {
+// undoCatalog is the command that goes back, empty where nothing was changed.
+func undoCatalog(r catalogReply, reason string, connection []string) string {
 	number := r.GetRevision().GetRevision()
 	if r.GetTableRevision() == 0 || number < 2 || !r.GetRevision().GetInForce() {
 		return ""
 	}
-	return shellLine(append([]string{"sluice", "catalog", "rollback", strconv.FormatUint(number-1, 10), "--reason", clipText("undo: " + c.flags.reason)}, c.connection...))
+	return shellLine(append([]string{"sluice", "catalog", "rollback", strconv.FormatUint(number-1, 10), "--reason", clipText("undo: " + reason)}, connection...))
 }
 
 // clipText keeps a reason within its bounds.
@@ -248,15 +155,6 @@ func shellLine(words []string) string {
 		words[i] = quote(w)
 	}
 	return strings.Join(words, " ")
-}
-
-// help adds the commands that would set a failed change right.
-func (c *catalogChanger) help(err error) error {
-	again := append(append([]string{}, c.command...), "--reason", c.flags.reason)
-	if mayBeSentAgain(err) {
-		again = append(again, "--request-id", c.flags.requestID)
-	}
-	return catalogHelp(err, append(again, c.connection...))
 }
 
 // catalogHelp tells what sets a refused catalogue right; again is the command that was tried, nil if it changes nothing.

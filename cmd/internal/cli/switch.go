@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"context"
-	"crypto/rand"
 	"strings"
 	"time"
 
@@ -13,10 +11,12 @@ import (
 
 // switchFlags are the flags of the commands that give an order.
 type switchFlags struct {
-	reason, until, etag, requestID string
-	lasting                        time.Duration
-	override                       []string
-	now, yes, dryRun               bool
+	changeFlags
+
+	until    string
+	lasting  time.Duration
+	override []string
+	now      bool
 }
 
 func (a *app) newSwitches() []*cobra.Command {
@@ -57,15 +57,11 @@ printed last.
 			if err != nil {
 				return err
 			}
-			return a.throw(cmd.Context(), request, f, given(cmd))
+			return a.throw(cmd.Context(), request, &f.changeFlags, given(cmd))
 		},
 	})
+	f.register(cmd, "order", "the scope has changed since it had this etag")
 	s := cmd.Flags()
-	s.StringVar(&f.reason, "reason", "", "why, for those who read it at night (required)")
-	s.BoolVarP(&f.yes, "yes", "y", false, "do not ask")
-	s.BoolVar(&f.dryRun, "dry-run", false, "only show what would happen")
-	s.StringVar(&f.etag, "etag", "", "refuse if the scope has changed since it had this etag")
-	s.StringVar(&f.requestID, "request-id", "", "makes the order happen once, however often it is sent (default: a new one)")
 	s.StringSliceVar(&f.override, "override", nil, "override this `GUARD`: "+strings.Join(guards(), ", "))
 	switch action { //nolint:exhaustive // The others have no end.
 	case sluicev1.Action_ACTION_OFF, sluicev1.Action_ACTION_ON, sluicev1.Action_ACTION_HOLD:
@@ -78,7 +74,7 @@ printed last.
 	return cmd
 }
 
-// order builds the request from the command line.
+// order builds the request from the command line, but for what makes it one of several.
 func (a *app) order(action sluicev1.Action, f *switchFlags, arg string) (*sluicev1.SwitchChannelRequest, error) {
 	if err := a.checkFormat(); err != nil {
 		return nil, err
@@ -87,18 +83,13 @@ func (a *app) order(action sluicev1.Action, f *switchFlags, arg string) (*sluice
 	if err != nil {
 		return nil, err
 	}
-	if n := len(strings.TrimSpace(f.reason)); n < 3 || n > 500 {
-		return nil, usagef("--reason: want 3 to 500 bytes, for those who read it at night")
+	if err := f.check(); err != nil {
+		return nil, err
 	}
 	if f.now {
 		action = sluicev1.Action_ACTION_ON_NOW
 	}
-	r := &sluicev1.SwitchChannelRequest{
-		Action: action, Scope: scope, Reason: strings.TrimSpace(f.reason), Etag: f.etag, RequestId: f.requestID, ValidateOnly: f.dryRun,
-	}
-	if r.GetRequestId() == "" {
-		r.RequestId = rand.Text()
-	}
+	r := &sluicev1.SwitchChannelRequest{Action: action, Scope: scope, Reason: f.reason}
 	if r.OverrideGuards, err = parseGuards(f.override); err != nil {
 		return nil, err
 	}
@@ -125,24 +116,4 @@ func parseGuards(names []string) ([]sluicev1.Guard, error) {
 		list = append(list, g)
 	}
 	return list, nil
-}
-
-// throw gives the order: predict, ask, send, tell.
-func (a *app) throw(ctx context.Context, request *sluicev1.SwitchChannelRequest, f *switchFlags, connection []string) error {
-	client, closeConn, err := a.channelClient()
-	if err != nil {
-		return err
-	}
-	defer closeConn()
-	t := &thrower{app: a, client: client, request: request, connection: connection}
-	switch {
-	case f.dryRun:
-		return t.dryRun(ctx)
-	case f.yes:
-		return t.send(ctx)
-	}
-	if !a.interactive(a.In) {
-		return usagef("nobody can be asked here: add --yes, or --dry-run to see what would happen")
-	}
-	return t.ask(ctx, f.etag == "")
 }

@@ -141,7 +141,10 @@ func TestSwitch_AsksAgainWhenSomebodyWasFaster(t *testing.T) {
 	a.In, a.interactive = strings.NewReader("y\ny\n"), func(any) bool { return true }
 	got := a.do(t, "off", "alipay", "--reason", "timeouts")
 	if got.code != ExitOK || len(f.orders) != 4 || !strings.Contains(got.err, "changed meanwhile") {
-		t.Errorf("exit code %d after %d calls: %s", got.code, len(f.orders), got.err)
+		t.Fatalf("exit code %d after %d calls: %s", got.code, len(f.orders), got.err)
+	}
+	if again := f.orders[2]; !again.GetValidateOnly() || again.GetEtag() != "" {
+		t.Errorf("the new prediction is of what was shown before: %v", again)
 	}
 }
 
