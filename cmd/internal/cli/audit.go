@@ -73,24 +73,20 @@ func (a *app) audit(ctx context.Context, f *auditFlags) error {
 // listAudit reads as many as asked for into one reply; 0 = all.
 func listAudit(ctx context.Context, client sluicev1.AuditServiceClient, request *sluicev1.ListAuditEntriesRequest, most uint32) (*sluicev1.ListAuditEntriesResponse, error) {
 	whole := &sluicev1.ListAuditEntriesResponse{}
-	for {
-		request.PageSize = pageSize
-		if most > 0 {
-			request.PageSize = min(pageSize, most-uint32(len(whole.GetEntries()))) //nolint:gosec // at most most
-		}
+	var err error
+	whole.NextPageToken, err = readAll(most, func(size uint32, token string) (int, string, error) {
+		request.PageSize, request.PageToken = size, token
 		page, err := client.ListAuditEntries(ctx, request)
 		if err != nil {
-			return nil, fmt.Errorf("list the journal: %w", err)
+			return 0, "", fmt.Errorf("list the journal: %w", err)
 		}
 		if whole.GetHead() == nil {
 			whole.Head = page.GetHead()
 		}
 		whole.Entries = append(whole.Entries, page.GetEntries()...)
-		whole.NextPageToken, request.PageToken = page.GetNextPageToken(), page.GetNextPageToken()
-		if request.GetPageToken() == "" || most > 0 && len(whole.GetEntries()) >= int(most) {
-			return whole, nil
-		}
-	}
+		return len(page.GetEntries()), page.GetNextPageToken(), nil
+	})
+	return whole, err
 }
 
 // auditText renders the journal, an entry a line.

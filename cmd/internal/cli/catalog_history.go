@@ -47,23 +47,17 @@ func (a *app) catalogHistory(ctx context.Context, most uint32) error {
 
 // listRevisions reads as many as asked for into one reply; 0 = all.
 func listRevisions(ctx context.Context, client sluicev1.CatalogServiceClient, most uint32) (*sluicev1.ListCatalogRevisionsResponse, error) {
-	whole, token := &sluicev1.ListCatalogRevisionsResponse{}, ""
-	for {
-		size := uint32(pageSize)
-		if most > 0 {
-			size = min(pageSize, most-uint32(len(whole.GetRevisions()))) //nolint:gosec // at most most
-		}
+	whole := &sluicev1.ListCatalogRevisionsResponse{}
+	var err error
+	whole.NextPageToken, err = readAll(most, func(size uint32, token string) (int, string, error) {
 		page, err := client.ListCatalogRevisions(ctx, &sluicev1.ListCatalogRevisionsRequest{PageSize: size, PageToken: token})
 		if err != nil {
-			return nil, fmt.Errorf("list the revisions: %w", err)
+			return 0, "", fmt.Errorf("list the revisions: %w", err)
 		}
 		whole.Revisions = append(whole.Revisions, page.GetRevisions()...)
-		token = page.GetNextPageToken()
-		whole.NextPageToken = token
-		if token == "" || most > 0 && len(whole.GetRevisions()) >= int(most) {
-			return whole, nil
-		}
-	}
+		return len(page.GetRevisions()), page.GetNextPageToken(), nil
+	})
+	return whole, err
 }
 
 func (a *app) newCatalogShow() *cobra.Command {

@@ -91,21 +91,15 @@ func (a *app) listIncidents(ctx context.Context, client sluicev1.IncidentService
 	ctx, cancel := a.waiting(ctx)
 	defer cancel()
 	whole := &sluicev1.ListIncidentsResponse{}
-	request.PageToken = ""
-	for {
-		request.PageSize = pageSize
-		if most > 0 {
-			request.PageSize = min(pageSize, most-uint32(len(whole.GetIncidents()))) //nolint:gosec // At most most.
-		}
+	var err error
+	whole.NextPageToken, err = readAll(most, func(size uint32, token string) (int, string, error) {
+		request.PageSize, request.PageToken = size, token
 		page, err := client.ListIncidents(ctx, request)
 		if err != nil {
-			return nil, fmt.Errorf("list incidents: %w", err)
+			return 0, "", fmt.Errorf("list incidents: %w", err)
 		}
 		whole.Incidents = append(whole.Incidents, page.GetIncidents()...)
-		whole.NextPageToken = page.GetNextPageToken()
-		request.PageToken = page.GetNextPageToken()
-		if request.GetPageToken() == "" || most > 0 && len(whole.GetIncidents()) >= int(most) {
-			return whole, nil
-		}
-	}
+		return len(page.GetIncidents()), page.GetNextPageToken(), nil
+	})
+	return whole, err
 }

@@ -9,9 +9,6 @@ import (
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
 )
 
-// pageSize is what is asked for at once, the most the API gives.
-const pageSize = 1000
-
 func (a *app) newNow() *cobra.Command {
 	var all, watch bool
 	cmd := a.client(&cobra.Command{
@@ -57,21 +54,23 @@ func (a *app) now(ctx context.Context, all, watch bool) error {
 func (a *app) listChannels(ctx context.Context, client sluicev1.ChannelServiceClient, request *sluicev1.ListChannelsRequest) (*sluicev1.ListChannelsResponse, error) {
 	ctx, cancel := a.waiting(ctx)
 	defer cancel()
-	request.PageSize, request.PageToken = pageSize, ""
 	var whole *sluicev1.ListChannelsResponse
-	for {
+	token, err := readAll(0, func(size uint32, token string) (int, string, error) {
+		request.PageSize, request.PageToken = size, token
 		page, err := client.ListChannels(ctx, request)
 		if err != nil {
-			return nil, fmt.Errorf("list channels: %w", err)
+			return 0, "", fmt.Errorf("list channels: %w", err)
 		}
 		if whole == nil {
 			whole = page
 		} else {
 			whole.Channels = append(whole.Channels, page.GetChannels()...)
 		}
-		if request.PageToken = page.GetNextPageToken(); request.GetPageToken() == "" {
-			whole.NextPageToken = ""
-			return whole, nil
-		}
+		return len(page.GetChannels()), page.GetNextPageToken(), nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	whole.NextPageToken = token
+	return whole, nil
 }
