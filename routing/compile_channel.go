@@ -269,27 +269,14 @@ func (k *compiler) cards(path string, in *configv1.Instrument) []string {
 	}
 	var out []string
 	for j, t := range in.GetCardTypes() {
-		name := cardName(t)
-		if name == "" || slices.Contains(out, name) {
+		name := CardName(t)
+		if name == statemachine.NoBank || slices.Contains(out, name) {
 			k.addf(fmt.Sprintf("%s.card_types[%d]", path, j), "each of DEBIT, CREDIT, PREPAID once", "%s is not allowed or named twice", t)
 			continue
 		}
 		out = append(out, name)
 	}
 	return out
-}
-
-func cardName(t configv1.CardType) string {
-	switch t {
-	case configv1.CardType_CARD_TYPE_DEBIT:
-		return "DEBIT"
-	case configv1.CardType_CARD_TYPE_CREDIT:
-		return "CREDIT"
-	case configv1.CardType_CARD_TYPE_PREPAID:
-		return "PREPAID"
-	case configv1.CardType_CARD_TYPE_UNSPECIFIED:
-	}
-	return ""
 }
 
 // intern keeps equal terms once: fewer bytes to look at in a decision.

@@ -38,6 +38,9 @@ func TestCompileReportsProblems(t *testing.T) {
 			c.Routes = append(c.Routes, &configv1.Route{Id: "second", BusinessType: collect, Method: "QUICKPAY", Members: c.GetRoutes()[0].GetMembers()})
 		}, []string{"routes[1]"}},
 		{"method with and without banks", func(c *configv1.Catalog) { c.Channels[1].Instruments[0].Banks = nil }, []string{"channels[1].instruments[0].banks"}},
+		{"a card type that is none, and one twice", func(c *configv1.Catalog) { c.Channels[1].Instruments[0].CardTypes = []configv1.CardType{1, 0, 9, 1} }, []string{
+			"channels[1].instruments[0].card_types[1]", "channels[1].instruments[0].card_types[2]", "channels[1].instruments[0].card_types[3]",
+		}},
 		{"method with and without card types", func(c *configv1.Catalog) { c.Channels[1].Instruments[0].CardTypes = nil }, []string{"channels[1].instruments[0].card_types"}},
 		{"overlapping instruments", func(c *configv1.Catalog) {
 			c.Channels[0].Instruments = append(c.Channels[0].Instruments, &configv1.Instrument{Method: "QUICKPAY", Banks: []string{"CMB", "CCB"}, CardTypes: []configv1.CardType{1}})

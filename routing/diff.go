@@ -211,7 +211,7 @@ func instrumentName(v protoreflect.Value) string {
 		name.Bank = in.GetBanks()[0]
 	}
 	if len(in.GetCardTypes()) > 0 {
-		name.CardType = cardName(in.GetCardTypes()[0])
+		name.CardType = CardName(in.GetCardTypes()[0])
 	}
 	return name.String()
 }

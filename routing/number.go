@@ -36,3 +36,17 @@ func outcomeOf(o configv1.Outcome) (out statemachine.Outcome, ok bool) {
 	}
 	return statemachine.Outcome(o), true
 }
+
+// CardName is a card type as instruments have it, statemachine.NoBank for none and for one that does not exist.
+func CardName(t configv1.CardType) string {
+	switch t {
+	case configv1.CardType_CARD_TYPE_DEBIT:
+		return "DEBIT"
+	case configv1.CardType_CARD_TYPE_CREDIT:
+		return "CREDIT"
+	case configv1.CardType_CARD_TYPE_PREPAID:
+		return "PREPAID"
+	case configv1.CardType_CARD_TYPE_UNSPECIFIED:
+	}
+	return statemachine.NoBank
+}

@@ -7,8 +7,8 @@ import (
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
-	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/monitor"
+	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
@@ -123,7 +123,7 @@ func TestListPaymentOptionsTellsBanksThatAreDown(t *testing.T) {
 		}
 		got := map[string]*sluicev1.PaymentOption{}
 		for _, o := range reply.GetOptions() {
-			got[o.GetBank()+" "+routepb.ToCard(o.GetCardType())] = o
+			got[o.GetBank()+" "+routing.CardName(o.GetCardType())] = o
 		}
 		return got
 	}

@@ -11,7 +11,6 @@ import (
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
-	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -178,7 +177,7 @@ func TestListPaymentOptions(t *testing.T) {
 	}
 	got := map[string]sluicev1.Availability{}
 	for _, o := range reply.GetOptions() {
-		got[o.GetBank()+" "+routepb.ToCard(o.GetCardType())] = o.GetAvailability()
+		got[o.GetBank()+" "+routing.CardName(o.GetCardType())] = o.GetAvailability()
 	}
 	want := map[string]sluicev1.Availability{
 		"ICBC DEBIT": sluicev1.Availability_AVAILABILITY_DEGRADED, "ICBC CREDIT": sluicev1.Availability_AVAILABILITY_AVAILABLE,

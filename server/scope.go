@@ -6,6 +6,7 @@ import (
 
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
 	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
+	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
@@ -55,7 +56,7 @@ func partsOf(m *sluicev1.Scope, sight *Sight) ([]statemachine.Scope, error) {
 	}
 	card := ""
 	if m.GetCardType() != 0 {
-		card = routepb.ToCard(m.GetCardType())
+		card = routing.CardName(m.GetCardType())
 	}
 	var scopes []statemachine.Scope
 	for _, i := range sight.Table.Plan().Instruments(channel, m.GetBank(), card, m.GetMethod()) {

@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-pay/sluice/api/sluice/config/statepb"
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -165,7 +166,7 @@ func resolve(t *routing.Table, m *sluicev1.Report) (routing.Result, *sluicev1.Re
 	if _, err := p.Interpret(m.GetChannel(), outcome, m.GetRawCode()); err != nil {
 		return bad("channel", "UNKNOWN_CHANNEL", err.Error())
 	}
-	at, err := t.Attribute(m.GetChannel(), m.GetAccount(), business, instrumentOf(m.GetMethod(), m.GetBank(), m.GetCardType()), 0)
+	at, err := t.Attribute(m.GetChannel(), m.GetAccount(), business, routepb.ToInstrument(m.GetMethod(), m.GetBank(), m.GetCardType()), 0)
 	if err != nil {
 		return bad(fieldOf(err), "INVALID_FIELD", err.Error())
 	}
@@ -174,24 +175,6 @@ func resolve(t *routing.Table, m *sluicev1.Report) (routing.Result, *sluicev1.Re
 		Attempt: m.GetAttemptId(), Outcome: outcome, Code: m.GetRawCode(), Final: m.GetFinality() == sluicev1.Finality_FINALITY_FINAL,
 		Money: p.Judge(business, m.GetChannel(), outcome, m.GetRawCode()).Money,
 	}, nil
-}
-
-// instrumentOf brings an instrument of the API into the form of package statemachine.
-func instrumentOf(method, bank string, card configv1.CardType) statemachine.Instrument {
-	i := statemachine.Instrument{Method: method, Bank: bank, CardType: statemachine.NoBank}
-	if bank == "" {
-		i.Bank = statemachine.NoBank
-	}
-	switch card {
-	case configv1.CardType_CARD_TYPE_DEBIT:
-		i.CardType = "DEBIT"
-	case configv1.CardType_CARD_TYPE_CREDIT:
-		i.CardType = "CREDIT"
-	case configv1.CardType_CARD_TYPE_PREPAID:
-		i.CardType = "PREPAID"
-	case configv1.CardType_CARD_TYPE_UNSPECIFIED:
-	}
-	return i
 }
 
 // fieldOf is the field that an error of Attribute begins with.

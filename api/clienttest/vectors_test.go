@@ -21,6 +21,7 @@ import (
 	"github.com/sluice-pay/sluice/api/client"
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
 	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -134,7 +135,7 @@ func requestOf(m *sluicev1.RouteRequest) *routing.Request {
 	p := m.GetPayment()
 	q := &routing.Request{
 		PaymentID: p.GetPaymentId(), Merchant: p.GetMerchant(), Entity: p.GetSettlementEntity(),
-		Business: statemachine.BusinessType(p.GetBusinessType()), Instrument: instrumentOf(p.GetMethod(), p.GetBank(), p.GetCardType()),
+		Business: statemachine.BusinessType(p.GetBusinessType()), Instrument: routepb.ToInstrument(p.GetMethod(), p.GetBank(), p.GetCardType()),
 		Amount: p.GetAmount(), Currency: p.GetCurrency(), UserTier: p.GetUserTier(), Enrolled: p.GetEnrolledChannels(), PayerKey: p.GetPayerKey(),
 		Exclude: m.GetExclude(), MaxChannels: int(m.GetMaxChannels()),
 		Original: routing.Original{

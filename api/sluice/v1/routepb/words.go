@@ -5,24 +5,11 @@ import (
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	sluicev1 "github.com/sluice-pay/sluice/api/sluice/v1"
+	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
-// ToCard returns the card type as instruments have it, "-" for none.
-func ToCard(c configv1.CardType) string {
-	switch c {
-	case configv1.CardType_CARD_TYPE_DEBIT:
-		return "DEBIT"
-	case configv1.CardType_CARD_TYPE_CREDIT:
-		return "CREDIT"
-	case configv1.CardType_CARD_TYPE_PREPAID:
-		return "PREPAID"
-	case configv1.CardType_CARD_TYPE_UNSPECIFIED:
-	}
-	return statemachine.NoBank
-}
-
-// FromCard is the inverse of ToCard.
+// FromCard is the inverse of routing.CardName.
 func FromCard(word string) configv1.CardType {
 	switch word {
 	case "DEBIT":
@@ -40,7 +27,7 @@ func ToInstrument(method, bank string, card configv1.CardType) statemachine.Inst
 	if bank == "" {
 		bank = statemachine.NoBank
 	}
-	return statemachine.Instrument{Method: method, Bank: bank, CardType: ToCard(card)}
+	return statemachine.Instrument{Method: method, Bank: bank, CardType: routing.CardName(card)}
 }
 
 // FromBank returns the bank of an instrument as the API has it, empty for none.

@@ -5,13 +5,14 @@ import (
 
 	configv1 "github.com/sluice-pay/sluice/api/sluice/config/v1"
 	"github.com/sluice-pay/sluice/api/sluice/v1/routepb"
+	"github.com/sluice-pay/sluice/routing"
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
 func TestWordsReadBackAsTheyWereTold(t *testing.T) {
 	for n := range configv1.CardType_name {
-		if c := configv1.CardType(n); routepb.FromCard(routepb.ToCard(c)) != c {
-			t.Errorf("%s reads back as %s", c, routepb.FromCard(routepb.ToCard(c)))
+		if c := configv1.CardType(n); routepb.FromCard(routing.CardName(c)) != c {
+			t.Errorf("%s reads back as %s", c, routepb.FromCard(routing.CardName(c)))
 		}
 	}
 	for n, name := range configv1.BusinessType_name {
