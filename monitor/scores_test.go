@@ -415,6 +415,45 @@ func TestScoresAreQuiet(t *testing.T) {
 	}
 }
 
+// A figure that moved little is not published anew: each has its own measure, and beyond that it is.
+func TestScoresHoldWhatMovedLittle(t *testing.T) {
+	t.Parallel()
+	b := newScoreBench()
+	b.run(20, results1("a", scoredBank, 19, 1))
+	inForce, _ := b.Scores(b.around(), nil)
+	at := slices.IndexFunc(inForce, func(s Score) bool { return s.Item == statemachine.InstrumentScope("a", scoredBank) })
+	if at < 0 || inForce[at].Deviation/5 <= rateStep {
+		t.Fatalf("want a rate that moves by chance further than the step: %+v", inForce)
+	}
+	for name, edit := range map[string]struct{ little, much func(*Score) }{
+		"rate": {
+			func(s *Score) { s.SuccessRate -= s.Deviation / 5 },
+			func(s *Score) { s.SuccessRate -= s.Deviation / 3 },
+		},
+		"deviation": {
+			func(s *Score) { s.Deviation = s.Deviation * 9 / 10 },
+			func(s *Score) { s.Deviation = s.Deviation * 8 / 10 },
+		},
+		"samples": {
+			func(s *Score) { s.Samples = s.Samples * 3 / 4 },
+			func(s *Score) { s.Samples = s.Samples * 3 / 5 },
+		},
+		"result time": {
+			func(s *Score) { s.ResultTimeMillis = s.ResultTimeMillis * 9 / 10 },
+			func(s *Score) { s.ResultTimeMillis = s.ResultTimeMillis * 8 / 10 },
+		},
+	} {
+		for far, change := range map[bool]func(*Score){false: edit.little, true: edit.much} {
+			before := slices.Clone(inForce)
+			change(&before[at])
+			next, changed := b.Scores(b.around(), before)
+			if changed != far || !far && next[at] != before[at] || far && next[at] != inForce[at] {
+				t.Errorf("%s, far %t: %+v in force, %+v next", name, far, before[at], next[at])
+			}
+		}
+	}
+}
+
 func TestScoresAreRestored(t *testing.T) {
 	t.Parallel()
 	b := newScoreBench()
