@@ -114,6 +114,9 @@ func (d dice) decidesAlike(t *testing.T, a, b *Table) {
 	if a.rev != b.rev || !slices.Equal(a.states, b.states) || !sameScores(a.scores, b.scores) {
 		t.Fatalf("revision %v has other states or scores", a.rev)
 	}
+	if a.scores != nil && a.scores.Second != b.scores.Second {
+		t.Fatalf("revision %v has scores of second %d, want %d", a.rev, b.scores.Second, a.scores.Second)
+	}
 	var q Request
 	var x, y Decision
 	for i := range 5 {
@@ -150,5 +153,8 @@ func TestTablesThatNobodyFoldsAreBounded(t *testing.T) {
 		if rec.Table(Revision{1, int64(n + 1)}) == nil {
 			t.Fatalf("revision %d is not kept", n+1)
 		}
+	}
+	if s := rec.Stats(); s.Tables != 1000 || s.NewestRev.Revision != 1000 {
+		t.Errorf("%d tables are kept up to revision %d, want each once, the newest last", s.Tables, s.NewestRev.Revision)
 	}
 }
