@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -29,8 +30,12 @@ func newCutOff(t *testing.T, rate, slots uint32) *cutOff {
 	return cl
 }
 
-// unseal ends a second that nobody seals.
-func (c *cutOff) unseal() {
+// unseal ends a second of which nobody sees rows: it is sealed without a signal, or not at all.
+func (c *cutOff) unseal(sealed bool) {
+	if sealed {
+		c.tick(nil, func(int) bool { return true })
+		return
+	}
 	for i, r := range c.routers {
 		r.Drain(c.second)
 		r.Share(c.sharing[i].Shares(c.table.plan, routerName(i), c.second+2))
@@ -56,6 +61,13 @@ func (c *cutOff) pay() (by [3]int) {
 // TestCutOffRoutersKeepToTheirParts: routers that see nothing of each other go by their own counts: together they never exceed a
 // limit, and what each holds comes back to it with results, and without them after the slot time, so that none runs dry.
 func TestCutOffRoutersKeepToTheirParts(t *testing.T) {
+	for _, sealed := range []bool{false, true} {
+		t.Run(fmt.Sprint("sealed=", sealed), func(t *testing.T) { cutOffKeeps(t, sealed) })
+	}
+}
+
+func cutOffKeeps(t *testing.T, sealed bool) {
+	t.Helper()
 	c := newCutOff(t, 0, 30)
 	var late [3]int
 	for s := range 60 {
@@ -75,7 +87,7 @@ func TestCutOffRoutersKeepToTheirParts(t *testing.T) {
 				late[i] += by[i]
 			}
 		}
-		c.unseal()
+		c.unseal(sealed)
 	}
 	for i, n := range late {
 		if n < 30 {
@@ -88,6 +100,6 @@ func TestCutOffRoutersKeepToTheirParts(t *testing.T) {
 		if by := c.pay(); by[0]+by[1]+by[2] != 30 {
 			t.Fatalf("second %d: %v admitted, limit 30", s, by)
 		}
-		c.unseal()
+		c.unseal(sealed)
 	}
 }

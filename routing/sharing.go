@@ -12,7 +12,7 @@ import (
 const (
 	demandSpan  = 5  // seconds over which routers' demand is compared
 	routerLost  = 10 // seconds without a row after which a router has no part any more
-	blindAfter  = 15 // seconds without sealed ones after which routers go by their own counts
+	blindAfter  = 15 // seconds without rows after which routers go by their own counts
 	keptRoom    = 5  // one over it is the part of a router's equal part that it may keep whatever the demand
 	demandParts = 4  // of five parts of a limit go by demand, one is dealt equally: a router whose demand begins has some
 	slotSlack   = 5  // seconds that a unit stays taken beyond its slot time, so that no result comes for what is free
@@ -30,6 +30,7 @@ const (
 type Sharing struct {
 	lag       int64
 	now       int64 // newest second taken in
+	heard     int64 // newest of them with rows
 	queue     []observed
 	routers   map[string]int64 // newest second with a row
 	names     []string         // of routers that have a part, sorted
@@ -93,7 +94,7 @@ type Shares struct {
 	routers      int64
 	known        bool // the router is among those that limits are divided among
 	due          bool // everything was sealed that it rests on: what is dealt can be taken up
-	blind        bool // nothing was sealed for long
+	blind        bool // no row was seen for long
 	equal        Part // of limits nobody asked for
 	parts        map[string]Part
 	slots        map[string]slotShare
@@ -140,7 +141,7 @@ func (s *Sharing) Shares(p *Plan, self string, second int64) Shares {
 	out.routers = int64(len(s.names))
 	_, out.known = slices.BinarySearch(s.names, self)
 	out.due = s.now == second-s.lag
-	out.blind = s.now > 0 && second-s.now > s.lag+blindAfter
+	out.blind = s.heard > 0 && second-s.heard > s.lag+blindAfter
 	for i := range p.limits.bounds {
 		b := &p.limits.bounds[i]
 		if l := s.limits[b.name]; l != nil {
@@ -207,6 +208,9 @@ func (s *Sharing) take(p *Plan, upTo int64) {
 // step takes in one second and deals what is free for the second that lies lag ahead.
 func (s *Sharing) step(p *Plan, o *observed) {
 	s.now = o.second
+	if !o.missing {
+		s.heard = o.second
+	}
 	for i := range o.routers {
 		s.routers[o.routers[i].Router] = o.second
 	}
@@ -227,7 +231,7 @@ func (s *Sharing) step(p *Plan, o *observed) {
 	}
 	s.names = s.names[:0]
 	for name, seen := range s.routers {
-		if seen <= o.second-routerLost {
+		if !o.missing && seen <= o.second-routerLost { // who is gone is not known without a signal
 			delete(s.routers, name)
 			continue
 		}
