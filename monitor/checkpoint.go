@@ -60,6 +60,7 @@ func (h *History) pack() []byte {
 func parseHistory(b []byte, x *expectation) (*History, error) {
 	u, h := &unpacker{b: b}, newHistory(x)
 	u.checkpoint()
+	h.waking.everyone = true
 	h.now = u.int()
 	h.reporters = unpackList(u, 9, func() seenReporters { return seenReporters{u.int(), u.word()} })
 	type marked struct {

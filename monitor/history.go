@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -18,6 +17,7 @@ type History struct {
 	items     map[statemachine.Scope]*series
 	order     []*series // sorted by item
 	touched   []*series // got results in the newest second
+	waking    waking
 	marks     map[statemachine.Scope]mark
 	reporters []seenReporters // of the last minute
 	now       int64           // newest second
@@ -38,6 +38,7 @@ type series struct {
 	open   bool                  // its results are judged here, not by the steps
 	moved  bool                  // its scope has a state: a threshold, or an incident, of its own
 	kind   statemachine.LaneKind // of the results that are
+	at     int32                 // place in the order when everyone was last judged
 	track  track                 // of the sequential detector
 }
 
@@ -100,11 +101,19 @@ func (h *History) find(item statemachine.Scope, from int) (*series, int) {
 			return nil, from
 		}
 	}
-	n, ok := slices.BinarySearchFunc(h.order[from:], item, func(s *series, item statemachine.Scope) int { return s.item.Compare(item) })
-	if !ok {
-		return nil, from + n
+	low, high := from, len(h.order)
+	for step := 1; from+step < high; step *= 2 { // it is seldom far
+		if h.order[from+step].item.Compare(item) >= 0 {
+			high = from + step + 1
+			break
+		}
+		low = from + step
 	}
-	return h.order[from+n], from + n + 1
+	n, ok := slices.BinarySearchFunc(h.order[low:high], item, func(s *series, item statemachine.Scope) int { return s.item.Compare(item) })
+	if !ok {
+		return nil, low + n
+	}
+	return h.order[low+n], low + n + 1
 }
 
 // begin starts the series of an item that has evidence for the first time.
@@ -116,6 +125,7 @@ func (h *History) begin(c *ItemCounts, at int, f *statemachine.Fleet) *series {
 	s := &series{item: c.Item, floor: floor(c.Item, f), open: true, kind: kind, track: newTrack(h.expects)}
 	h.items[c.Item] = s
 	h.order = slices.Insert(h.order, at, s)
+	h.waking.everyone = true
 	return s
 }
 
@@ -163,26 +173,31 @@ func (h *History) follow(f *statemachine.Fleet) {
 	for scope, st := range f.States {
 		if s := h.items[scope]; s != nil {
 			s.kind, s.open = judgedKind(st)
+			h.waking.everyone = h.waking.everyone || !s.moved
 			s.moved = true
 		}
 		old, is := h.marks[scope], mark{st.Generation, st.After, st.Phase} // never seen is never touched
-		if old == is {
+		if old != is {
+			h.marks[scope] = is
+			h.restart(scope, old, is, f)
+		}
+	}
+}
+
+// restart restarts the items that a scope's change of state concerns.
+func (h *History) restart(scope statemachine.Scope, old, is mark, f *statemachine.Fleet) {
+	life := old.generation != is.generation
+	closed := life && (is.phase == statemachine.Disabled || is.phase == statemachine.Ramping && old.phase == statemachine.Healthy)
+	for item, s := range h.items {
+		if !overlap(scope, item, f) {
 			continue
 		}
-		h.marks[scope] = is
-		life := old.generation != is.generation
-		closed := life && (st.Phase == statemachine.Disabled || st.Phase == statemachine.Ramping && old.phase == statemachine.Healthy)
-		for item, s := range h.items {
-			if !overlap(scope, item, f) {
-				continue
-			}
-			if item == scope || life && inside(item, scope, f) || closed {
-				s.points = s.points[:0]
-				s.track.reset()
-			}
-			if item == scope || life {
-				s.floor = max(s.floor, st.After)
-			}
+		if item == scope || life && inside(item, scope, f) || closed {
+			s.points = s.points[:0]
+			s.track.reset()
+		}
+		if item == scope || life {
+			s.floor = max(s.floor, is.after)
 		}
 	}
 }
@@ -317,6 +332,13 @@ func (h *History) Drop(from int64) {
 
 // first is the index of the first point at or after a second.
 func (s *series) first(second int64) int {
-	i, _ := slices.BinarySearchFunc(s.points, second, func(p point, at int64) int { return cmp.Compare(p.second, at) })
-	return i
+	low, high := 0, len(s.points)
+	for low < high {
+		if m := int(uint(low+high) >> 1); s.points[m].second < second {
+			low = m + 1
+		} else {
+			high = m
+		}
+	}
+	return low
 }

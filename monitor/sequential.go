@@ -31,8 +31,8 @@ type sequential struct {
 func (d *sequential) learn(f *statemachine.Fleet) {
 	for _, s := range d.history.touched {
 		n, bad := s.points[len(s.points)-1].tally.Weighted()
-		if n > 0 {
-			s.track.observe(d.history.now, n, bad)
+		if n > 0 && !s.track.observe(d.history.now, n, bad) {
+			d.history.waking.stirred = append(d.history.waking.stirred, s)
 		}
 	}
 	if d.history.now%60 == 0 {
@@ -44,6 +44,7 @@ func (d *sequential) learn(f *statemachine.Fleet) {
 // While automation may not act on a fault, its minutes are not learned at all.
 func (d *sequential) roll(f *statemachine.Fleet) {
 	order := d.history.order
+	d.history.waking.everyone = true
 	for len(order) > 0 {
 		n, suspected := 1, false
 		for n < len(order) && order[n].item.Channel == order[0].item.Channel {
@@ -72,13 +73,17 @@ func (d *sequential) rollChannel(items []*series, suspected bool, f *statemachin
 	}
 }
 
-// judge judges every open item that the sequential detector speaks for.
+// judge judges every open item that the sequential detector speaks for. Nothing is to be said of an item that was calm when
+// it was last judged, has no state, and has not become suspect since: these are left out.
 func (d *sequential) judge(f *statemachine.Fleet) (alarms []statemachine.Verdict) {
-	for _, s := range d.history.order {
+	w := &d.history.waking
+	items := w.items(d.history.order)
+	for _, s := range items {
 		if v, ok := d.judgeItem(s, f); ok {
 			alarms = append(alarms, v)
 		}
 	}
+	w.judged(items)
 	return alarms
 }
 
@@ -180,6 +185,9 @@ func (d *sequential) verdict(s *series, from int64, p *statemachine.Policy, thre
 		e.Rule, kind = RuleMild, statemachine.MildlyFailing
 	}
 	over := s.over(e.Rate, now) || d.passed(s, from, threshold)
+	if t.ended != 0 && t.calm() { // one that localisation asked about: to be forgotten when it is judged next
+		d.history.waking.everyone = true
+	}
 	return statemachine.Verdict{Kind: kind, Scope: s.item, Evidence: e, Over: over}
 }
 

@@ -43,7 +43,7 @@ type track struct {
 	ok      [designs]float64 // ln (1−q)/(1−p), what a good result says; zero for a design that is not used
 	factor  [designs]float64 // e^ok
 	sr, w   [designs]float64
-	since   [designs]int64 // second in which W last left zero
+	since   [designs]int64 // second in which W left zero, where it is not zero
 	crossed int64          // second in which the running alarm began, 0 = none
 	ended   int64          // second in which the fault seemed to have ended, 0 = it lasts
 	well    int64          // the newest of these, whatever came since
@@ -85,7 +85,9 @@ func (t *track) sum() (sum float64) {
 // highest is the greatest CUSUM.
 func (t *track) highest() (most float64) {
 	for _, w := range t.w {
-		most = max(most, w)
+		if w > most { // none is NaN: the built-in max is slower
+			most = w
+		}
 	}
 	return most
 }
@@ -109,19 +111,13 @@ func (t *track) tune(prior float64) {
 	}
 }
 
-// observe takes the results of one closed second.
-func (t *track) observe(second int64, n, bad float64) {
+// observe takes the results of one closed second, and reports whether the item is calm then.
+func (t *track) observe(second int64, n, bad float64) (calm bool) {
 	t.base.add(n, bad)
 	t.traffic.results += n
 	t.traffic.active++
-	for i := range designs {
-		if t.w[i] == 0 {
-			t.since[i] = second
-		}
-	}
 	if whole := uint(n); bad == 0 && float64(whole) == n && n <= mostPower {
-		t.good(n, whole)
-		return
+		return t.good(n, whole)
 	}
 	most := coolThreshold * t.threshold
 	alarm := t.limit / designs
@@ -130,21 +126,33 @@ func (t *track) observe(second int64, n, bad float64) {
 		if q == 0 {
 			continue
 		}
+		if t.w[i] == 0 {
+			t.since[i] = second
+		}
 		llr := bad*math.Log(q/t.normal) + (n-bad)*t.ok[i]
 		t.w[i] = min(most, max(0, t.w[i]+llr))
 		t.sr[i] = min(highest, (t.sr[i]+1)*math.Exp(min(llr, most)))
 	}
+	return t.calm()
 }
 
 // good takes a second without a failure: nearly every one is, and it needs no exponential.
-func (t *track) good(n float64, whole uint) {
+func (t *track) good(n float64, whole uint) (calm bool) {
+	sum, most := 0.0, 0.0
 	for i := range designs {
-		if t.ok[i] == 0 {
+		ok := t.ok[i]
+		if ok == 0 {
 			continue
 		}
-		t.w[i] = max(0, t.w[i]+n*t.ok[i])
-		t.sr[i] = (t.sr[i] + 1) * power(t.factor[i], whole)
+		if w := t.w[i]; w != 0 { // nothing lifts it from zero
+			t.w[i] = max(0, w+n*ok)
+			most = max(most, t.w[i])
+		}
+		r := (t.sr[i] + 1) * power(t.factor[i], whole)
+		t.sr[i] = r
+		sum += r
 	}
+	return sum < t.limit && most < suspectPart*t.threshold
 }
 
 // power is x to a whole number, by squares.
