@@ -68,8 +68,12 @@ func (s *Silence) take(c *ItemCounts, at int, now int64) int {
 		s.learn(c)
 	}
 	sent := c.Sent[statemachine.KindNormal]
-	n, found := slices.BinarySearchFunc(s.flights[at:], c.Item, func(fl *flight, item statemachine.Scope) int { return fl.item.Compare(item) })
-	at += n
+	found := at < len(s.flights) && s.flights[at].item == c.Item // mostly the next is meant
+	if !found {
+		var n int
+		n, found = slices.BinarySearchFunc(s.flights[at:], c.Item, func(fl *flight, item statemachine.Scope) int { return fl.item.Compare(item) })
+		at += n
+	}
 	switch {
 	case !found && sent == 0:
 		return at

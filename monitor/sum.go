@@ -55,7 +55,12 @@ func (c *ItemCounts) add(d *ItemCounts) {
 
 // mergeItems sorts in place and adds what belongs together.
 func mergeItems(all []ItemCounts) []ItemCounts {
-	slices.SortStableFunc(all, func(a, b ItemCounts) int { return a.Item.Compare(b.Item) })
+	for i := 1; i < len(all); i++ {
+		if all[i-1].Item.Compare(all[i].Item) > 0 { // they are large, and those of one replica come sorted
+			slices.SortStableFunc(all, func(a, b ItemCounts) int { return a.Item.Compare(b.Item) })
+			break
+		}
+	}
 	return mergeRuns(all, func(a, b *ItemCounts) bool { return a.Item == b.Item }, func(a, b *ItemCounts) {
 		a.add(b)
 		a.Reasons = mergeReasons(a.Reasons, b.Reasons)
@@ -95,8 +100,9 @@ func mergeRuns[T any](all []T, same func(a, b *T) bool, add func(a, b *T)) []T {
 			add(&all[n], &all[i])
 			continue
 		}
-		n++
-		all[n] = all[i]
+		if n++; n != i {
+			all[n] = all[i]
+		}
 	}
 	return all[:n+1]
 }

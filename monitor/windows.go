@@ -40,13 +40,15 @@ func (w *Windows) Observe(sum *SecondCounts, f *statemachine.Fleet) []statemachi
 // verdicts judges every item of the newest second that the windows detector speaks for.
 func (w *Windows) verdicts(f *statemachine.Fleet) []statemachine.Verdict {
 	var verdicts []statemachine.Verdict
+	var policy statemachine.Policy
+	channel, ours := "", false
 	for _, s := range w.history.order {
 		item := s.item
-		if len(s.points) == 0 {
-			continue
+		if item.Channel != channel {
+			channel, policy = item.Channel, f.Policy(item.Channel)
+			ours = policy.Detector == statemachine.DetectorWindows && w.history.now%seconds(policy.Every) == 0
 		}
-		policy := f.Policy(item.Channel)
-		if policy.Detector != statemachine.DetectorWindows || w.history.now%seconds(policy.Every) != 0 {
+		if !ours || len(s.points) == 0 {
 			continue
 		}
 		st := f.State(item)
