@@ -16,6 +16,7 @@ const (
 	poolCalmRate  = 0.3   // failure rate that a calm item would not show
 	restFails     = 2.5   // log likelihood ratio from which on the rest of an item fails
 	poolWait      = 60    // longest wait for evidence of others, seconds
+	poolRates     = 3     // rates that the newest seconds are tested for
 	poolLeastRate = 0.15
 	poolMostRate  = 0.95
 )
@@ -55,8 +56,23 @@ func (h *History) pool(items []statemachine.Scope, from int64, rate float64, spe
 	var out looked
 	from = max(from-1, h.now-poolSeconds+1)
 	rate = min(poolMostRate, max(poolLeastRate, rate))
-	rates := [...]float64{rate, max(0.1, 0.6*rate), 0.5}
-	whole := h.ratios(items, from, rates[:2], speaks, nil)
+	rates := [poolRates]float64{rate, max(0.1, 0.6*rate), 0.5}
+	list := make([]pooled, 0, len(items))
+	for _, item := range items {
+		if s := h.items[item]; s != nil {
+			list = append(list, pooled{series: s, from: len(s.points)})
+		}
+	}
+	var whole [2]float64
+	for i := range list {
+		s := list[i].series
+		t := s.sum(from, h.now)
+		if n, bad := speaks(&t); n > 0 {
+			for k, q := range rates[:2] {
+				whole[k] += s.track.ratio(n, bad, q)
+			}
+		}
+	}
 	out.ratio = math.Log((math.Exp(min(700, whole[0])) + math.Exp(min(700, whole[1]))) / 2)
 	reach := max(poolFresh, h.now-from+1)
 	for _, length := range [...]int64{1, 2, 3, 5, 10, 20, 30, 60, 120, poolSeconds} {
@@ -64,7 +80,22 @@ func (h *History) pool(items []statemachine.Scope, from int64, rate float64, spe
 			break
 		}
 		var tally looked
-		for _, r := range h.ratios(items, h.now-length+1, rates[:], speaks, &tally) {
+		var sums [len(rates)]float64
+		for i := range list {
+			p := &list[i]
+			if p.reach(h.now-length+1, &rates, speaks); p.n == 0 {
+				continue
+			}
+			for k := range rates {
+				sums[k] += p.ratios[k]
+			}
+			tally.members++
+			tally.bad += p.bad
+			if p.bad > 0 {
+				tally.sick++
+			}
+		}
+		for _, r := range sums {
 			if r > out.suffix {
 				out.suffix, out.bad, out.sick = r, tally.bad, tally.sick
 			}
@@ -74,29 +105,29 @@ func (h *History) pool(items []statemachine.Scope, from int64, rate float64, spe
 	return out
 }
 
-// ratios adds up the log likelihood ratios of items from a second to now, for each rate.
-func (h *History) ratios(items []statemachine.Scope, from int64, rates []float64, speaks counted, tally *looked) []float64 {
-	sums := make([]float64, len(rates))
-	for _, item := range items {
-		s := h.items[item]
-		if s == nil {
-			continue
-		}
-		t := s.sum(from, h.now)
-		n, bad := speaks(&t)
-		if n == 0 {
-			continue
-		}
-		for i, q := range rates {
-			sums[i] += s.track.ratio(n, bad, q)
-		}
-		if tally != nil {
-			tally.members++
-			tally.bad += bad
-			if bad > 0 {
-				tally.sick++
-			}
-		}
+// pooled is what one item shows in its newest seconds.
+type pooled struct {
+	*series
+	from   int // point from which on they are counted
+	tally  Tally
+	n, bad float64
+	ratios [poolRates]float64 // log likelihood ratio for each rate
+}
+
+// reach counts the seconds back to a second as well.
+func (p *pooled) reach(second int64, rates *[poolRates]float64, speaks counted) {
+	before := p.from
+	for p.from > 0 && p.points[p.from-1].second >= second {
+		p.from--
+		p.tally.Add(&p.points[p.from].tally)
 	}
-	return sums
+	if p.from == before {
+		return
+	}
+	if p.n, p.bad = speaks(&p.tally); p.n == 0 {
+		return
+	}
+	for k, q := range rates {
+		p.ratios[k] = p.track.ratio(p.n, p.bad, q)
+	}
 }
