@@ -32,14 +32,15 @@ type mark struct {
 
 // series is one item's seconds with evidence, oldest first.
 type series struct {
-	item   statemachine.Scope
-	floor  int64 // seconds counted under this revision or an earlier one are no evidence
-	points []point
-	open   bool                  // its results are judged here, not by the steps
-	moved  bool                  // its scope has a state: a threshold, or an incident, of its own
-	kind   statemachine.LaneKind // of the results that are
-	at     int32                 // place in the order when everyone was last judged
-	track  track                 // of the sequential detector
+	item    statemachine.Scope
+	floor   int64 // seconds counted under this revision or an earlier one are no evidence
+	points  []point
+	open    bool                  // its results are judged here, not by the steps
+	moved   bool                  // its scope has a state …
+	special bool                  // … with a threshold, or the end of an incident to look for, of its own
+	kind    statemachine.LaneKind // of the results that are
+	at      int32                 // place in the order when everyone was last judged
+	track   track                 // of the sequential detector
 }
 
 type point struct {
@@ -173,8 +174,10 @@ func (h *History) follow(f *statemachine.Fleet) {
 	for scope, st := range f.States {
 		if s := h.items[scope]; s != nil {
 			s.kind, s.open = judgedKind(st)
-			h.waking.everyone = h.waking.everyone || !s.moved
 			s.moved = true
+			special := h.special(&st)
+			h.waking.everyone = h.waking.everyone || special && !s.special
+			s.special = special
 		}
 		old, is := h.marks[scope], mark{st.Generation, st.After, st.Phase} // never seen is never touched
 		if old != is {
@@ -182,6 +185,13 @@ func (h *History) follow(f *statemachine.Fleet) {
 			h.restart(scope, old, is, f)
 		}
 	}
+}
+
+// special reports whether an item in a state is judged though it is calm. See sequential.threshold and recovered.
+func (h *History) special(st *statemachine.State) bool {
+	return st.Incident != "" && (st.Kind == statemachine.Observed || st.Kind == statemachine.Refused) ||
+		st.Phase == statemachine.Ramping && st.Kind == statemachine.Degraded ||
+		st.Phase == statemachine.Healthy && int64(st.Probation)/1000 > h.now
 }
 
 // restart restarts the items that a scope's change of state concerns.

@@ -74,7 +74,7 @@ func (d *sequential) rollChannel(items []*series, suspected bool, f *statemachin
 }
 
 // judge judges every open item that the sequential detector speaks for. Nothing is to be said of an item that was calm when
-// it was last judged, has no state, and has not become suspect since: these are left out.
+// it was last judged, is in no special state, and has not become suspect since: these are left out.
 func (d *sequential) judge(f *statemachine.Fleet) (alarms []statemachine.Verdict) {
 	w := &d.history.waking
 	items := w.items(d.history.order)
@@ -92,7 +92,7 @@ func (d *sequential) judgeItem(s *series, f *statemachine.Fleet) (statemachine.V
 	t := &s.track
 	if t.calm() {
 		t.ended = 0
-		if !s.moved {
+		if !s.special {
 			t.crossed = 0
 			return statemachine.Verdict{}, false
 		}

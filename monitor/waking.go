@@ -1,10 +1,11 @@
 package monitor
 
-// waking knows which items there is something to judge of: most are calm and have no state, and cost nothing.
+// waking knows which items there is something to judge of: most are calm, their state is nothing special, and
+// they cost nothing.
 type waking struct {
 	everyone bool      // items came, or any item's threshold, evidence or state may have changed since the last judgement
 	stirred  []*series // were not calm after the results of the newest second, in order
-	restless []*series // were not calm when they were last judged, or have a state, in order
+	restless []*series // were not calm when they were last judged, or their state is special, in order
 	both     []*series // buffer
 }
 
@@ -36,11 +37,11 @@ func (w *waking) items(order []*series) []*series {
 	return all
 }
 
-// judged takes the items that were judged: those that are not calm, or have a state, are judged again.
+// judged takes the items that were judged: those that are not calm, or in a special state, are judged again.
 func (w *waking) judged(items []*series) {
 	again := w.restless[:0] // items is another list, or this one, which is read before it is written
 	for _, s := range items {
-		if s.moved || !s.track.calm() {
+		if s.special || !s.track.calm() {
 			again = append(again, s)
 		}
 	}
