@@ -58,6 +58,7 @@ func (s *Sharing) accounts(o *observed) map[statemachine.Scope]*AccountSecond {
 			delete(s.sent, account)
 		}
 	}
+	wanted := len(s.throttles) > 0 || slices.ContainsFunc(o.routers, asksForLess) // mostly nobody asks for the sums
 	sums := map[statemachine.Scope]*AccountSecond{}
 	for i := range o.routers {
 		r := &o.routers[i]
@@ -70,6 +71,9 @@ func (s *Sharing) accounts(o *observed) map[statemachine.Scope]*AccountSecond {
 				s.sent[a.Account] = d
 			}
 			d.add(r.Router, o.second, max(a.Sent, s.wanted(r, a.Account)))
+			if !wanted {
+				continue
+			}
 			sum := sums[a.Account]
 			if sum == nil {
 				sum = &AccountSecond{Account: a.Account}
@@ -81,6 +85,11 @@ func (s *Sharing) accounts(o *observed) map[statemachine.Scope]*AccountSecond {
 		}
 	}
 	return sums
+}
+
+// asksForLess reports whether some account answered that it gets too many.
+func asksForLess(r RouterSecond) bool {
+	return slices.ContainsFunc(r.Accounts, func(a AccountSecond) bool { return a.Throttled > 0 })
 }
 
 // wanted is what of a router's payments wanted to go to an account whose rate is lowered.
