@@ -76,8 +76,8 @@ func (c *cell) reason(id uint16) {
 	c.used++
 }
 
-// close returns the sorted counts of the second.
-func (o *openSecond) close(items []statemachine.Scope, names []string) SecondCounts {
+// close returns the sorted counts of the second. ranks are the items' places when sorted.
+func (o *openSecond) close(items []statemachine.Scope, ranks []int32, names []string) SecondCounts {
 	s := SecondCounts{Second: o.second, Revision: o.revision, Reporters: o.reporters}
 	if len(o.cells) > 0 {
 		s.Items = make([]ItemCounts, len(o.cells))
@@ -86,7 +86,7 @@ func (o *openSecond) close(items []statemachine.Scope, names []string) SecondCou
 	for i := range order {
 		order[i] = int32(i)
 	}
-	slices.SortFunc(order, func(a, b int32) int { return items[o.cells[a].item].Compare(items[o.cells[b].item]) })
+	slices.SortFunc(order, func(a, b int32) int { return int(ranks[o.cells[a].item] - ranks[o.cells[b].item]) })
 	for i, at := range order {
 		c := &o.cells[at]
 		s.Items[i] = c.counts

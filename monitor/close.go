@@ -42,7 +42,7 @@ func (c *Counters) Close(second int64) []SecondCounts {
 		for ; from < s.second; from++ {
 			out = append(out, SecondCounts{Second: from})
 		}
-		out = append(out, s.close(c.items, c.reasons.names))
+		out = append(out, s.close(c.items, c.ranks, c.reasons.names))
 		from = max(from, s.second+1)
 		c.keep(s)
 		s.reset()

@@ -34,6 +34,7 @@ type CountersOptions struct {
 type Counters struct {
 	mu             sync.Mutex
 	items          []statemachine.Scope
+	ranks          []int32                  // of the items when sorted
 	kinds          []statemachine.ScopeKind // of items
 	index          map[statemachine.Scope]int32
 	reasons        *reasonNames
@@ -98,7 +99,21 @@ func (c *Counters) SetItems(items []statemachine.Scope) error {
 		c.items = append(c.items, item)
 		c.kinds = append(c.kinds, item.Kind)
 	}
+	c.rank()
 	return nil
+}
+
+// rank sorts the items.
+func (c *Counters) rank() {
+	order := make([]int32, len(c.items))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return c.items[a].Compare(c.items[b]) })
+	c.ranks = make([]int32, len(order))
+	for rank, item := range order {
+		c.ranks[item] = int32(rank)
+	}
 }
 
 // Count counts one report in its receipt second and says what became of it. A second that is closed already is taken
