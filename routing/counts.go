@@ -14,15 +14,23 @@ type counts struct {
 	combos   []atomic.Uint32 // decisions of kind normal for all their items, by combo …
 	accounts []atomic.Uint32 // … and the same by account
 	items    []atomic.Uint32 // all others: item × kind
+	order    []int32         // items, sorted
+	sent     []uint32        // sums of one drain: item × kind
 }
 
 type laneCell struct{ decisions, refused atomic.Uint32 }
 
 func newCounts(p *Plan) *counts {
-	return &counts{
+	c := &counts{
 		plan: p, lanes: make([]laneCell, len(p.lanes)), combos: make([]atomic.Uint32, len(p.combos)),
 		accounts: make([]atomic.Uint32, len(p.accounts)), items: make([]atomic.Uint32, len(p.items)*int(statemachine.NumLaneKinds)),
+		order: make([]int32, len(p.items)), sent: make([]uint32, len(p.items)*int(statemachine.NumLaneKinds)),
 	}
+	for i := range c.order {
+		c.order[i] = int32(i)
+	}
+	slices.SortFunc(c.order, func(a, b int32) int { return p.items[a].Compare(p.items[b]) })
+	return c
 }
 
 // decision counts one answer: the lane's demand, and what was sent to the candidate's items. A payment that a previous attempt
@@ -82,43 +90,60 @@ func (r *Router) Drain(second int64) RouterCounts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := RouterCounts{Second: second, Revision: r.since}
-	lanes, sent := map[statemachine.Lane]*statemachine.LaneCount{}, map[sentKey]uint32{}
 	current := r.live.Load()
 	if current != nil {
 		r.since = current.table.rev.Revision
-		current.counts.drain(lanes, sent)
+		current.counts.drain(&out)
 	}
+	lanes, sent := len(out.Lanes), len(out.Sent)
 	r.retired = slices.DeleteFunc(r.retired, func(l *live) bool {
-		l.counts.drain(lanes, sent)
+		l.counts.drain(&out)
 		l.drains++
 		return l.drains > idleDrains
 	})
-	for _, l := range lanes {
-		out.Lanes = append(out.Lanes, *l)
-	}
-	for key, n := range sent {
-		out.Sent = append(out.Sent, statemachine.SentCount{Item: key.item, Kind: key.kind, N: n})
+	slices.SortFunc(out.Lanes, func(a, b statemachine.LaneCount) int { return a.Lane.Compare(b.Lane) }) // the plan's order is nearly this
+	if len(out.Lanes) > lanes || len(out.Sent) > sent {
+		mergeCounts(&out)
 	}
 	out.Gates = r.drainGates(current)
 	out.Limits = r.drainLimits(current, second)
-	sortCounts(&out)
+	sortGates(out.Gates)
 	return out
 }
 
-type sentKey struct {
-	item statemachine.Scope
-	kind statemachine.LaneKind
-}
-
-func sortCounts(out *RouterCounts) {
-	slices.SortFunc(out.Lanes, func(a, b statemachine.LaneCount) int { return a.Lane.Compare(b.Lane) })
+// mergeCounts adds up what belongs together of what several plans counted.
+func mergeCounts(out *RouterCounts) {
+	n := 0
+	for _, l := range out.Lanes {
+		if n > 0 && out.Lanes[n-1].Lane == l.Lane {
+			out.Lanes[n-1].Decisions += l.Decisions
+			out.Lanes[n-1].Refused += l.Refused
+			continue
+		}
+		out.Lanes[n] = l
+		n++
+	}
+	out.Lanes = out.Lanes[:n]
 	slices.SortFunc(out.Sent, func(a, b statemachine.SentCount) int {
 		if c := a.Item.Compare(b.Item); c != 0 {
 			return c
 		}
 		return int(a.Kind) - int(b.Kind)
 	})
-	slices.SortFunc(out.Gates, func(a, b statemachine.GateCount) int {
+	n = 0
+	for _, c := range out.Sent {
+		if n > 0 && out.Sent[n-1].Item == c.Item && out.Sent[n-1].Kind == c.Kind {
+			out.Sent[n-1].N += c.N
+			continue
+		}
+		out.Sent[n] = c
+		n++
+	}
+	out.Sent = out.Sent[:n]
+}
+
+func sortGates(gates []statemachine.GateCount) {
+	slices.SortFunc(gates, func(a, b statemachine.GateCount) int {
 		switch c := a.Scope.Compare(b.Scope); {
 		case c != 0:
 			return c
@@ -139,22 +164,15 @@ func take(cell *atomic.Uint32) uint32 {
 	return cell.Swap(0)
 }
 
-func (c *counts) drain(lanes map[statemachine.Lane]*statemachine.LaneCount, sent map[sentKey]uint32) {
+// drain appends what was counted since the drain before, items sorted, and begins anew.
+func (c *counts) drain(out *RouterCounts) {
 	for i := range c.lanes {
-		d, n := take(&c.lanes[i].decisions), take(&c.lanes[i].refused)
-		if d == 0 && n == 0 {
-			continue
+		if d, n := take(&c.lanes[i].decisions), take(&c.lanes[i].refused); d != 0 || n != 0 {
+			out.Lanes = append(out.Lanes, statemachine.LaneCount{Lane: c.plan.lanes[i].Lane, Decisions: d, Refused: n})
 		}
-		key := c.plan.lanes[i].Lane
-		l, ok := lanes[key]
-		if !ok {
-			l = &statemachine.LaneCount{Lane: key}
-			lanes[key] = l
-		}
-		l.Decisions += d
-		l.Refused += n
 	}
-	items := c.plan.items
+	const kinds = int(statemachine.NumLaneKinds)
+	normal := int(statemachine.KindNormal)
 	for i := range c.combos {
 		n := take(&c.combos[i])
 		if n == 0 {
@@ -162,18 +180,26 @@ func (c *counts) drain(lanes map[statemachine.Lane]*statemachine.LaneCount, sent
 		}
 		co := &c.plan.combos[i]
 		for _, item := range [...]int32{co.channel, co.business, co.method, co.instrument} {
-			sent[sentKey{items[item], statemachine.KindNormal}] += n
+			c.sent[int(item)*kinds+normal] += n
 		}
 	}
 	for i := range c.accounts {
 		if n := take(&c.accounts[i]); n > 0 {
-			sent[sentKey{items[c.plan.accounts[i].item], statemachine.KindNormal}] += n
+			c.sent[int(c.plan.accounts[i].item)*kinds+normal] += n
 		}
 	}
 	for i := range c.items {
 		if n := take(&c.items[i]); n > 0 {
-			kinds := int(statemachine.NumLaneKinds)
-			sent[sentKey{items[i/kinds], statemachine.LaneKind(i % kinds)}] += n
+			c.sent[i] += n
+		}
+	}
+	for _, item := range c.order {
+		of := c.sent[int(item)*kinds:][:kinds]
+		for kind, n := range of {
+			if n > 0 {
+				out.Sent = append(out.Sent, statemachine.SentCount{Item: c.plan.items[item], Kind: statemachine.LaneKind(kind), N: n})
+				of[kind] = 0
+			}
 		}
 	}
 }
