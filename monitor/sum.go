@@ -8,14 +8,19 @@ import (
 )
 
 // Sum adds the rows of one second. The order of the rows does not matter. The revision is the lowest of all rows that
-// counted anything; the number of routers of a gate is the number of rows that saw would-be traffic.
+// counted anything; the number of routers of a gate is the number of rows that saw would-be traffic. The sum of a single row
+// may hold the row's own items: nobody writes into either.
 func Sum(rows []*Row) SecondCounts {
 	var s SecondCounts
 	items, lanes, gates := 0, 0, 0
 	for _, r := range rows {
 		items, lanes, gates = items+len(r.Counts.Items), lanes+len(r.Counts.Lanes), gates+len(r.Counts.Gates)
 	}
-	s.Items, s.Lanes, s.Gates = make([]ItemCounts, 0, items), make([]statemachine.LaneCount, 0, lanes), make([]GateSum, 0, gates)
+	alone := len(rows) == 1 && ascending(rows[0].Counts.Items)
+	if !alone {
+		s.Items = make([]ItemCounts, 0, items)
+	}
+	s.Lanes, s.Gates = make([]statemachine.LaneCount, 0, lanes), make([]GateSum, 0, gates)
 	for i, r := range rows {
 		c := &r.Counts
 		if i == 0 || c.Second > s.Second {
@@ -25,14 +30,31 @@ func Sum(rows []*Row) SecondCounts {
 			s.Revision = c.Revision
 		}
 		s.Reporters |= c.Reporters
-		s.Items = append(s.Items, c.Items...)
+		if !alone {
+			s.Items = append(s.Items, c.Items...)
+		}
 		s.Lanes = append(s.Lanes, c.Lanes...)
 		s.Gates = append(s.Gates, c.Gates...)
 		s.Quotas = append(s.Quotas, c.Quotas...)
 	}
-	s.Items, s.Lanes, s.Gates = mergeItems(s.Items), mergeLanes(s.Lanes), mergeGates(s.Gates)
+	if alone {
+		s.Items = slices.Clip(rows[0].Counts.Items)
+	} else {
+		s.Items = mergeItems(s.Items)
+	}
+	s.Lanes, s.Gates = mergeLanes(s.Lanes), mergeGates(s.Gates)
 	s.Quotas = sumQuotas(s.Quotas)
 	return s
+}
+
+// ascending reports whether there are items, sorted and each once: then there is nothing to merge.
+func ascending(all []ItemCounts) bool {
+	for i := 1; i < len(all); i++ {
+		if all[i-1].Item.Compare(all[i].Item) >= 0 {
+			return false
+		}
+	}
+	return len(all) > 0
 }
 
 // add adds the numbers of d, reasons apart.
@@ -55,12 +77,10 @@ func (c *ItemCounts) add(d *ItemCounts) {
 
 // mergeItems sorts in place and adds what belongs together.
 func mergeItems(all []ItemCounts) []ItemCounts {
-	for i := 1; i < len(all); i++ {
-		if all[i-1].Item.Compare(all[i].Item) > 0 { // they are large, and those of one replica come sorted
-			slices.SortStableFunc(all, func(a, b ItemCounts) int { return a.Item.Compare(b.Item) })
-			break
-		}
+	if ascending(all) { // they are large, and those of one replica come sorted
+		return all
 	}
+	slices.SortStableFunc(all, func(a, b ItemCounts) int { return a.Item.Compare(b.Item) })
 	return mergeRuns(all, func(a, b *ItemCounts) bool { return a.Item == b.Item }, func(a, b *ItemCounts) {
 		a.add(b)
 		a.Reasons = mergeReasons(a.Reasons, b.Reasons)
