@@ -373,7 +373,7 @@ func (h *History) banksOf(channel string, seen []statemachine.Verdict, f *statem
 		}
 		var carriers []statemachine.Scope
 		for c := range f.Channels {
-			carriers = append(carriers, statemachine.InstrumentScope(c, in))
+			carriers = append(carriers, statemachine.Scope{Kind: scope.Kind, Channel: c, Of: scope.Of})
 		}
 		slices.SortFunc(carriers, statemachine.Scope.Compare)
 		if l := h.pool(carriers, from, bankRate, (*Tally).Weighted); l.ratio < poolJoined {

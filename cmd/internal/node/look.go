@@ -80,7 +80,6 @@ func (n *Node) banks(now time.Time) {
 func (n *Node) fleet(now time.Time) *statemachine.Fleet {
 	view := n.control.View()
 	f := n.plan.Fleet()
-	f.Lanes, f.Pools = slices.Clone(f.Lanes), slices.Clone(f.Pools)
 	if n.statesOf != view || n.states == nil { // nobody writes into a fleet's states
 		n.states, n.statesOf = view.StatesByScope(), view
 	}
