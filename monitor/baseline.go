@@ -66,16 +66,18 @@ func (b *baseline) roll(now int64, prior float64, suspected bool) {
 		b.run = minuteCount{}
 		return
 	}
-	b.believe(b.pending, now, prior)
+	if b.run.n > 0 { // what came under suspicion, in one lump, is no measure of wandering
+		b.spread.add(b.run, b.rate(prior))
+	}
+	b.believe(b.pending, now)
 	b.pending, b.run = b.run, minuteCount{}
 }
 
 // believe takes a minute into the baseline.
-func (b *baseline) believe(m minuteCount, now int64, prior float64) {
+func (b *baseline) believe(m minuteCount, now int64) {
 	if m.n <= 0 {
 		return
 	}
-	b.spread.add(m, b.rate(prior))
 	before := b.bad / max(1, b.n)
 	if b.n < riseResults { // not enforced yet
 		before = math.Inf(1)
@@ -122,7 +124,8 @@ func (s *spread) add(m minuteCount, p float64) {
 	const keep = 1 - 1.0/spreadMemory
 	expected := m.n * p
 	// A minute that stands out is more likely a fault that nobody noticed than the way the rate wanders.
-	square := min((m.bad-expected)*(m.bad-expected), outlier*(expected*(1-p)+1))
+	// A single failure never does.
+	square := min((m.bad-expected)*(m.bad-expected), max(1, outlier*expected*(1-p)))
 	s.square = s.square*keep + square
 	s.chance = s.chance*keep + expected*(1-p)
 	s.mean = s.mean*keep + expected*expected

@@ -122,3 +122,34 @@ func TestANewItemStartsFromItsChannel(t *testing.T) {
 		t.Errorf("as many of its own, none bad: %.3f, want half of the channel's", got)
 	}
 }
+
+// Faults that pass unnoticed on a quiet channel are no wandering of its rate: what is normal there stays low enough for the next.
+func TestUnnoticedFaultsAreNoWandering(t *testing.T) {
+	t.Parallel()
+	var b baseline
+	b.n, b.bad = 5000, 50
+	now := t0
+	minutes := func(count, every int, suspected bool) {
+		for i := range count {
+			now += 60
+			bad := 0.0
+			if i%every == 0 {
+				bad = 1
+			}
+			b.add(10, bad)
+			b.roll(now, 0.02, suspected)
+		}
+	}
+	for range 4 {
+		minutes(100, 10, false) // one in a hundred
+		minutes(2, 1, false)    // one in ten: not suspected yet …
+		minutes(10, 1, true)    // … suspected …
+		minutes(2, 1, false)    // … and not any more
+	}
+	if got := b.spread.relative(); got > 0.1 {
+		t.Errorf("a constant rate between faults is taken to wander by %.2f of it", got)
+	}
+	if got := b.normal(0.02, &resultsExpected); got > 0.025 {
+		t.Errorf("%.3f is normal, want little more than 0.01", got)
+	}
+}
