@@ -118,7 +118,7 @@ func (m *CommonMode) examine(v *statemachine.Verdict, seen *History, f *statemac
 		case l.joined():
 			return true, false
 		default:
-			wait = wait || seen.younger(v.Scope, others, poolWait)
+			wait = wait || seen.younger(v.Scope, others, l.patience())
 		}
 	}
 	return false, wait
@@ -309,20 +309,22 @@ func related(a, b string, f *statemachine.Fleet) bool {
 }
 
 // calmMajority reports whether at least half of the others with results in the last half minute show that they are well. One
-// that has shown too little counts as not well: silence of a quiet channel proves nothing.
+// that has shown too little counts as not well, and together they must leave no doubt: one payment that succeeds proves nothing.
 func calmMajority(others []statemachine.Scope, seen *History, rate float64) bool {
-	live, calm := 0, 0
+	live := 0
+	var calm []statemachine.Scope
+	from, rate := seen.now-commonSpan+1, min(commonRate, rate)
 	for _, item := range others {
-		l := seen.pool([]statemachine.Scope{item}, seen.now-commonSpan+1, min(commonRate, rate), uncoded)
+		l := seen.pool([]statemachine.Scope{item}, from, rate, uncoded)
 		if l.members == 0 {
 			continue
 		}
 		live++
 		if l.calm() {
-			calm++
+			calm = append(calm, item)
 		}
 	}
-	return live > 0 && 2*calm >= live
+	return live > 0 && 2*len(calm) >= live && !seen.pool(calm, from, rate, uncoded).doubtful()
 }
 
 // proposals names the scopes that cover the sick channels: a failure domain where all its channels with evidence are sick

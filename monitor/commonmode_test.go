@@ -161,6 +161,43 @@ func TestCommonModeEndsWhenOthersStayCalm(t *testing.T) {
 	t.Error("three truly failing channels of six were never cut")
 }
 
+// Just after our own fault, two payments that succeed on a quiet channel do not outweigh what fails on another.
+func TestAnotherLapseOfOursCutsNothing(t *testing.T) {
+	t.Parallel()
+	channels, banks := []string{"c1", "c2", "c3"}, []string{"ICBC", "CCB", "ABC"}
+	f, p := fleetOf(channels...), NewPipeline()
+	f.Default.Detector = statemachine.DetectorSequential
+	second, began, ended := t0, 0, 0
+	see := func(times int, results string) { // by channel: good, bad or nothing
+		for range times {
+			second++
+			var flows []flow
+			for i, r := range results {
+				if r != ' ' {
+					fl := flow{channel: channels[i], bank: banks[(i+int(second))%3]}
+					fl.good, fl.bad = strings.Count("+", string(r)), strings.Count("-", string(r))
+					flows = append(flows, fl)
+				}
+			}
+			got := p.Observe(sumOf(second, 10, flows...), f)
+			if c := cuts(got.Verdicts); len(c) > 0 {
+				t.Fatalf("second %d: our own fault cuts %v", second-t0, c)
+			}
+			began += strings.Count(strings.Join(alertKinds(got.Alerts), " ")+" ", "COMMON_MODE ")
+			ended += strings.Count(strings.Join(alertKinds(got.Alerts), " ")+" ", "COMMON_MODE_OVER ")
+		}
+	}
+	see(600, "+++")
+	see(10, "---")
+	see(25, "   ")
+	if began != 1 || ended != 1 {
+		t.Fatalf("our own fault began %d times and ended %d times", began, ended)
+	}
+	see(2, "- +")
+	see(10, "-- ")
+	see(5, "   ")
+}
+
 func TestCommonModeProposalNamesDomains(t *testing.T) {
 	p, f := NewPipeline(), fleetOf("c1:d1", "c2:d1", "c3", "c4:d2")
 	for i := range int64(70) {

@@ -15,7 +15,9 @@ const (
 	poolCalm      = -1.0  // log likelihood ratio up to which an item does not fail
 	poolCalmRate  = 0.3   // failure rate that a calm item would not show
 	restFails     = 2.5   // log likelihood ratio from which on the rest of an item fails
-	poolWait      = 60    // longest wait for evidence of others, seconds
+	poolWait      = 60    // longest wait for evidence of others, seconds …
+	poolLongest   = 180   // … and while they show hardly any
+	poolScarce    = 0.02  // odds that it fails elsewhere, beyond which that is so
 	poolRates     = 3     // rates that the newest seconds are tested for
 	poolLeastRate = 0.15
 	poolMostRate  = 0.95
@@ -45,6 +47,14 @@ func (l looked) calm() bool { return l.ratio <= poolCalm && !l.joined() }
 
 // doubtful reports whether the others may fail too: no fresh evidence is no proof of health.
 func (l looked) doubtful() bool { return l.joined() || poolPrior*math.Exp(l.ratio) > poolDoubt }
+
+// patience is how many seconds an alarm waits for more of the others: longest while acting on what they show would be a gamble.
+func (l looked) patience() int64 {
+	if poolPrior*math.Exp(l.ratio) > poolScarce {
+		return poolLongest
+	}
+	return poolWait
+}
 
 // counted says what of a tally speaks: all results, or only failures without a coded reply.
 type counted func(*Tally) (answered, bad float64)
