@@ -9,13 +9,14 @@ import (
 )
 
 // How probes are spaced, in would-be payments of the scope. With a budget of 12 % the first takes the sixth, each after a
-// failed one the thirteenth, which leaves a third of the budget for those that pass; on a quiet scope, where a few confirm, the
-// tenth. By the clock nearly every payment of a quiet scope would be a probe, and the cut for nothing. A scope without traffic
-// is tried every five minutes, or it would stay closed for ever.
+// failed one the thirteenth, on a quiet scope the tenth, and all of them together no more than 60 % of the budget: what is left
+// confirms a good one at once. By the clock nearly every payment of a quiet scope would be a probe, and the cut for nothing. A
+// scope without traffic is tried every five minutes, or it would stay closed for ever.
 const (
 	firstProbe   = 0.72 // over the budget: would-be payments before the first probe
 	nextProbe    = 1.5  // over the budget: between a failed probe and the next
 	quietProbe   = 1.1  // the same on a quiet scope
+	searchPart   = 0.6  // of the budget, for probes while none speak for an end: the rest is for those that confirm it
 	grantTrickle = 300  // seconds
 	grantAhead   = 3    // tokens in flight once the probes look good
 	grantBeyond  = 3    // probes beyond the budget that may confirm good ones: a quiet scope has saved up none
@@ -44,9 +45,9 @@ type probing struct {
 	replicas   map[string]*prober
 
 	// Of the running PROBING phase.
-	sent          []openSends
-	answered, bad float64
-	tokens        []Grant // newest of each replica, sorted by replica
+	sent     []openSends
+	answered float64 // results
+	tokens   []Grant // newest of each replica, sorted by replica
 }
 
 // prober is one replica as seen by a closed scope.
@@ -65,9 +66,9 @@ func NewGrants() *Grants { return &Grants{scopes: map[statemachine.Scope]*probin
 // between a failed one and the next, so many would-be payments must come by that probes stay within ProbeBudget of them, or
 // five minutes pass; one token is in flight. While the probes look good, the budget of the whole time since the cut may be
 // used up, with several tokens in flight. A token goes to the replica that saw most would-be payments in the last minute,
-// self where nobody saw any. When that traffic yields less than one payment a ProbeInterval, tokens lift the scope to the
+// self where nobody saw any. steps are the evidence of that second, sorted by scope. When that traffic yields less than one payment a ProbeInterval, tokens lift the scope to the
 // first place.
-func (g *Grants) Observe(rows []*Row, self string, f *statemachine.Fleet, second int64) {
+func (g *Grants) Observe(rows []*Row, self string, f *statemachine.Fleet, second int64, steps []ScopeEvidence) {
 	if second <= g.now {
 		return
 	}
@@ -92,10 +93,16 @@ func (g *Grants) Observe(rows []*Row, self string, f *statemachine.Fleet, second
 		p.follow(st.Generation)
 		p.observe(scope, st, rows, f, second)
 		if st.Phase == statemachine.Probing && !st.Held() {
-			p.grant(probeOf{scope, st, f.Policy(scope.Channel), self, g.delays.silence(scope, f)}, second)
+			of := probeOf{scope: scope, policy: f.Policy(scope.Channel), self: self, silence: g.delays.silence(scope, f)}
+			if i, ok := slices.BinarySearchFunc(steps, scope, byScope); ok && steps[i].Generation == st.Generation {
+				of.fault, of.odds = fault(steps[i].Fault, probeNormal, faultLeast), steps[i].Odds
+			}
+			p.grant(of, second)
 		}
 	}
 }
+
+func byScope(e ScopeEvidence, s statemachine.Scope) int { return e.Scope.Compare(s) }
 
 func closedPhase(st statemachine.State) bool {
 	return st.Phase == statemachine.Probing || st.Phase == statemachine.Disabled
@@ -107,7 +114,7 @@ func (p *probing) follow(generation uint64) {
 		return
 	}
 	p.generation = generation
-	p.sent, p.tokens, p.answered, p.bad = nil, nil, 0, 0
+	p.sent, p.tokens, p.answered = nil, nil, 0
 	for _, r := range p.replicas {
 		r.sent, r.given, r.spent, r.fresh = 0, 0, 0, 0
 	}
@@ -145,9 +152,8 @@ func (p *probing) answers(scope statemachine.Scope, r *Row, f *statemachine.Flee
 		if item.Item != scope && !domain {
 			continue
 		}
-		answered, bad := item.Evidence[statemachine.KindProbe].Weighted()
+		answered, _ := item.Evidence[statemachine.KindProbe].Weighted()
 		p.answered += answered
-		p.bad += bad
 	}
 }
 
@@ -161,8 +167,9 @@ func (p *probing) replica(name string) *prober {
 // probeOf is what grant needs to know of the scope.
 type probeOf struct {
 	scope   statemachine.Scope
-	state   statemachine.State
 	policy  statemachine.Policy
+	fault   float64 // its failure rate
+	odds    float64 // that it is well, in nats
 	self    string
 	silence int64 // seconds after which a probe without an answer is waited for no longer
 }
@@ -202,21 +209,16 @@ func (p *probing) affordable(of probeOf, second, interval int64) uint64 {
 	budget := of.policy.ProbeBudget.Fraction()
 	idle := second - max(p.last, p.closed)
 	flying := p.unused() + p.unanswered(second-of.silence+1)
-	if !p.promising(of.state) {
-		wait := nextProbe
-		switch {
-		case p.spent == 0:
-			wait = firstProbe
-		case p.rate(second) < of.policy.QuietRate:
-			wait = quietProbe
-		}
-		due := float64(p.seen-p.usedSeen)*budget >= wait && (p.last == 0 || second-p.last >= interval)
-		if flying == 0 && (due || idle >= max(grantTrickle, interval)) {
+	if of.odds <= 0 {
+		if flying == 0 && (p.due(of, second, interval) || idle >= max(grantTrickle, interval)) {
 			return 1
 		}
 		return 0
 	}
-	ahead := max(grantAhead, uint64(grantMilder/fault(of.state.Base, probeNormal, faultLeast)))
+	ahead := max(grantAhead, uint64(grantMilder/of.fault))
+	if of.odds >= passHard { // shown; what is waited for is that it lasts
+		ahead = 1
+	}
 	allowed := uint64(grantBeyond + budget*float64(p.seen))
 	switch taken := p.spent + p.unused(); {
 	case flying >= ahead, interval > 1 && second-p.last < interval:
@@ -229,9 +231,18 @@ func (p *probing) affordable(of probeOf, second, interval int64) uint64 {
 	return 0
 }
 
-// promising says whether what the probes showed makes it likelier that the scope is well than that its fault lasts.
-func (p *probing) promising(st statemachine.State) bool {
-	return odds(p.answered, p.bad, 2*probeNormal, fault(st.Base, 2*probeNormal, faultLeast)) > 0
+// due says whether the next probe may be sent while none speak for an end.
+func (p *probing) due(of probeOf, second, interval int64) bool {
+	wait := nextProbe
+	switch {
+	case p.spent == 0:
+		wait = firstProbe
+	case p.rate(second) < of.policy.QuietRate:
+		wait = quietProbe
+	}
+	budget := of.policy.ProbeBudget.Fraction()
+	return float64(p.seen-p.usedSeen)*budget >= wait && float64(p.spent) < 1+searchPart*budget*float64(p.seen) &&
+		(p.last == 0 || second-p.last >= interval)
 }
 
 // unused is the number of tokens that are valid and, as far as is known, not used.

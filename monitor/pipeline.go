@@ -33,18 +33,19 @@ func (f *Findings) Inputs() []Input {
 // Pipeline turns the sum of a sealed second into findings: detector, localisation, common mode, evidence of steps, demand
 // and probe grants. It is deterministic, knows no clock and is not safe for concurrent use.
 type Pipeline struct {
-	detector  *Detectors
-	common    CommonMode
-	steps     *Steps
-	demand    *Demand
-	grants    *Grants
-	watch     *Watchers
-	merchants *Merchants
-	withheld  withheldAccounts
-	down      []string // banks whose alert was given
-	downAt    int64
-	outages   outages
-	tests     bankTests
+	detector   *Detectors
+	common     CommonMode
+	steps      *Steps
+	demand     *Demand
+	grants     *Grants
+	onTheirWay []ScopeEvidence // of the newest second
+	watch      *Watchers
+	merchants  *Merchants
+	withheld   withheldAccounts
+	down       []string // banks whose alert was given
+	downAt     int64
+	outages    outages
+	tests      bankTests
 }
 
 // NewPipeline returns a pipeline that has seen nothing.
@@ -98,6 +99,7 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 		out.Alerts = append(out.Alerts, p.merchants.Observe(failing, out.Second)...)
 	}
 	out.Steps = p.judged(f)
+	p.onTheirWay = out.Steps
 	p.banks(&out, down, sum, f)
 	return out
 }
@@ -119,12 +121,13 @@ func merged(views []*view, f *statemachine.Fleet) []statemachine.Verdict {
 
 // judged judges the evidence of every step. While our own side fails, failures without a coded reply are no relapse.
 func (p *Pipeline) judged(f *statemachine.Fleet) []ScopeEvidence {
-	all := p.steps.Evidence(f)
+	history := p.detector.History()
+	all := p.steps.Evidence(f, func(s statemachine.Scope) float64 { return history.baseline(s, f) })
 	for i := range all {
 		e := &all[i]
 		st, policy := f.State(e.Scope), f.Policy(e.Scope.Channel)
 		e.Judgement, e.Evidence = p.detector.Judge(st, e.StepEvidence, policy, f)
-		if e.Judgement == statemachine.Failed && p.common.doubts(e, p.detector.History(), f) {
+		if e.Judgement == statemachine.Failed && p.common.doubts(e, history, f) {
 			e.Judgement = statemachine.Gathering
 		}
 	}
@@ -177,7 +180,7 @@ func (p *Pipeline) forget(banks []string, f *statemachine.Fleet) {
 // Grant takes the rows of the sealed second, after Observe, and returns the probe tokens that are valid now: the leader
 // publishes them, every other replica calls it as well, so that it knows if it comes to lead. self is this replica.
 func (p *Pipeline) Grant(rows []*Row, self string, f *statemachine.Fleet, second int64) []Grant {
-	p.grants.Observe(rows, self, f, second)
+	p.grants.Observe(rows, self, f, second, p.onTheirWay)
 	return p.grants.Current()
 }
 

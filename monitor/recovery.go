@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -41,6 +42,7 @@ const (
 	passStep       = math.Ln10              // of each ramp step
 	failStep       = 7.5                    // of a ramp step, and of a lowered share
 	backAtNormal   = math.Ln10 + math.Ln2   // ln 20, what statemachine asks of a lowered share as well
+	stillNormal    = 1.791759469228055      // ln 6, of the steps that follow: they need not show again what was shown
 )
 
 // Which of these levels a test passes at.
@@ -50,10 +52,9 @@ const (
 	mediumRate = 2    // would-be payments a second below which a scope is not busy
 )
 
-// fault is the rate that probes are tested against: the fault's own, but never so near to normal that no number of probes
+// fault is the rate that probes are tested against: the fault's own, 0 where it is unknown, but never so near to normal that no number of probes
 // could tell them apart.
-func fault(base statemachine.Share, normal, least float64) float64 {
-	own := base.Fraction()
+func fault(own, normal, least float64) float64 {
 	if own == 0 {
 		own = faultUnknown
 	}
@@ -67,9 +68,9 @@ func odds(answered, bad, normal, fault float64) float64 {
 	return good*math.Log((1-normal)/(1-fault)) + bad*math.Log(normal/fault)
 }
 
-// passLevel is the evidence at which probes pass.
-func passLevel(base statemachine.Share, fault, perSecond float64, p statemachine.Policy) float64 {
-	switch own := base.Fraction(); {
+// passLevel is the evidence at which probes pass, for a fault of its own rate, 0 where it is unknown, that is tested for as fault.
+func passLevel(own, fault, perSecond float64, p statemachine.Policy) float64 {
+	switch {
 	case perSecond < p.QuietRate && own > 0 && own < quietMild:
 		return passQuietMild
 	case perSecond < p.QuietRate:
@@ -84,13 +85,18 @@ func passLevel(base statemachine.Share, fault, perSecond float64, p statemachine
 	return passMild
 }
 
+// normalRate is the failure rate of a scope that is well, for tests against its fault. It takes NaN for nothing learned.
+func normalRate(baseline float64) float64 {
+	if baseline > probeNormal { // false for NaN
+		return min(baseline, probeNormalTo)
+	}
+	return probeNormal
+}
+
 // judgeStep is the sequential detector's judgement of a probing phase or ramp step, and the evidence it rests on. baseline is
 // the failure rate taken as normal for the scope, its learned upper end, in (0, 1). It is pure: state and evidence say all.
 func judgeStep(st statemachine.State, ev statemachine.StepEvidence, p statemachine.Policy, baseline float64) (statemachine.Judgement, statemachine.Evidence) {
-	normal := probeNormal
-	if baseline > normal { // false for NaN
-		normal = min(baseline, probeNormalTo)
-	}
+	normal := normalRate(baseline)
 	e := ev.Evidence
 	e.Detector, e.Scope, e.Baseline = SequentialDetector, st.Scope, normal
 	e.Answered, e.Bad, e.Rate = ev.Answered, ev.Bad, 0
@@ -115,13 +121,14 @@ func judgeStep(st statemachine.State, ev statemachine.StepEvidence, p statemachi
 
 // judgeProbes is Wald's test of the probes.
 func judgeProbes(st statemachine.State, ev statemachine.StepEvidence, p statemachine.Policy, e *statemachine.Evidence) statemachine.Judgement {
-	e.Rule, e.Fault = RuleProbes, fault(st.Base, e.Baseline, faultLeast)
-	e.Statistic, e.Threshold = odds(e.Answered, e.Bad, e.Baseline, e.Fault), passLevel(st.Base, e.Fault, ev.PerSecond, p)
+	own := cmp.Or(ev.Fault, st.Base.Fraction())
+	e.Rule, e.Fault = RuleProbes, fault(own, e.Baseline, faultLeast)
+	e.Statistic, e.Threshold = odds(e.Answered, e.Bad, e.Baseline, e.Fault), passLevel(own, e.Fault, ev.PerSecond, p)
 	switch {
 	case e.Statistic <= -failProbes:
 		e.Statistic, e.Threshold = -e.Statistic, failProbes
 		return statemachine.Failed
-	case e.Statistic >= e.Threshold:
+	case e.Statistic >= e.Threshold && ev.Calm >= ev.Settle:
 		return statemachine.Passed
 	}
 	return statemachine.Gathering
@@ -130,8 +137,8 @@ func judgeProbes(st statemachine.State, ev statemachine.StepEvidence, p statemac
 // judgeRamp tests one step. It fails for the fault it comes from, and for any other that would matter; it passes only when
 // neither is likelier than that all is well, and its attempts are answered.
 func judgeRamp(st statemachine.State, ev statemachine.StepEvidence, p statemachine.Policy, e *statemachine.Evidence) statemachine.Judgement {
-	e.Rule, e.Fault = RuleRamp, fault(st.Base, e.Baseline, rampFault)
-	other := fault(statemachine.ShareOf(rampFault), e.Baseline, rampFault)
+	e.Rule, e.Fault = RuleRamp, fault(cmp.Or(ev.Fault, st.Base.Fraction()), e.Baseline, rampFault)
+	other := fault(rampFault, e.Baseline, rampFault)
 	e.Statistic, e.Threshold = odds(e.Answered, e.Bad, e.Baseline, e.Fault), passStep
 	against := odds(e.Answered, e.Bad, e.Baseline, other)
 	switch {
@@ -160,7 +167,10 @@ func judgeLowered(st statemachine.State, ev statemachine.StepEvidence, p statema
 		return statemachine.Failed
 	}
 	e.Statistic, e.Threshold = odds(e.Answered, e.Bad, e.Baseline, e.Fault), backAtNormal
-	back := e.Statistic >= backAtNormal
+	if ev.Raised {
+		e.Threshold = stillNormal
+	}
+	back := e.Statistic >= e.Threshold
 	if e.Fault <= e.Baseline { // nothing to tell apart
 		e.Statistic, e.Threshold = e.Answered, p.StepEvidence
 		back = e.Answered >= p.StepEvidence && e.Rate <= e.Baseline

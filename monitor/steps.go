@@ -21,7 +21,7 @@ type Steps struct {
 	now    int64
 }
 
-// step is the running step of one scope. Would-be traffic and routers outlive it.
+// step is the running step of one scope. Would-be traffic, routers and comeback outlive it.
 type step struct {
 	generation uint64
 	number     uint32
@@ -33,9 +33,13 @@ type step struct {
 	sent       uint64
 	open       []openSends // attempts without a result, oldest first
 	first      int64       // second of the first attempt, 0 = none
+	phase      statemachine.Phase
+	share      statemachine.Share
+	raised     bool // it follows a step of a lesser share
+	well       bool // its probes would have passed at some time
 	demand     rolling
-	seen       int64 // second in which the state was first seen: averages begin there
 	routers    [loadSpan]uint32
+	comeback   comeback
 }
 
 // openSends is what one second sent and has not come back.
@@ -82,9 +86,10 @@ func (s *Steps) follow(f *statemachine.Fleet) {
 		st := s.scopes[scope]
 		switch {
 		case st == nil:
-			s.scopes[scope] = &step{generation: state.Generation, number: state.Step, seen: s.now}
+			st = &step{comeback: comeback{closed: s.now}}
+			s.scopes[scope] = st.next(state)
 		case st.generation != state.Generation || st.number != state.Step:
-			s.scopes[scope] = &step{generation: state.Generation, number: state.Step, demand: st.demand, seen: st.seen, routers: st.routers}
+			s.scopes[scope] = st.next(state)
 		}
 	}
 	for scope := range s.scopes {
@@ -92,6 +97,19 @@ func (s *Steps) follow(f *statemachine.Fleet) {
 			delete(s.scopes, scope)
 		}
 	}
+}
+
+// next is the step that follows. Would-be traffic, routers and what was learned of the scope since it was closed go on.
+func (st *step) next(to statemachine.State) *step {
+	n := &step{
+		generation: to.Generation, number: to.Step, phase: to.Phase, share: to.Share,
+		raised: st.generation == to.Generation && to.Share > st.share,
+		demand: st.demand, routers: st.routers, comeback: st.comeback,
+	}
+	if st.phase == statemachine.Probing && to.Phase == statemachine.Disabled {
+		n.comeback.failed(&st.tally, st.well)
+	}
+	return n
 }
 
 // gate takes what the routers counted. Would-be traffic tells the demand whatever step it was counted in.
@@ -222,6 +240,7 @@ func (st *step) add(item *ItemCounts, kind statemachine.LaneKind, second int64, 
 		st.from = second
 	}
 	st.tally.Add(t)
+	st.comeback.see(second, t)
 	st.points = append(st.points, point{second: second, tally: *t})
 	if t.Bad+t.Half > 0 {
 		st.reasons = mergeReasons(st.reasons, item.Reasons)
@@ -307,7 +326,7 @@ func (s *Steps) PerSecond(scope statemachine.Scope) (perSecond float64, routers 
 	if st == nil {
 		return 0, 0
 	}
-	span := max(1, min(loadSpan, s.now-st.seen+1))
+	span := max(1, min(loadSpan, s.now-st.comeback.closed+1))
 	most := uint32(0)
 	for _, n := range st.routers {
 		most = max(most, n)
@@ -315,8 +334,9 @@ func (s *Steps) PerSecond(scope statemachine.Scope) (perSecond float64, routers 
 	return float64(st.demand.sum(s.now)) / float64(span), int(most)
 }
 
-// Evidence returns what was gathered for every PROBING and RAMPING scope, sorted, without a judgement.
-func (s *Steps) Evidence(f *statemachine.Fleet) []ScopeEvidence {
+// Evidence returns what was gathered for every PROBING and RAMPING scope, sorted, without a judgement. normal is the upper end
+// of the failure rate that is normal for a scope.
+func (s *Steps) Evidence(f *statemachine.Fleet, normal func(statemachine.Scope) float64) []ScopeEvidence {
 	var all []ScopeEvidence
 	for _, scope := range slices.SortedFunc(maps.Keys(s.scopes), statemachine.Scope.Compare) {
 		st, state := s.scopes[scope], f.State(scope)
@@ -330,12 +350,18 @@ func (s *Steps) Evidence(f *statemachine.Fleet) []ScopeEvidence {
 		}
 		e.Reasons = slices.Clone(st.reasons)
 		perSecond, routers := s.PerSecond(scope)
-		all = append(all, ScopeEvidence{Scope: scope, StepEvidence: statemachine.StepEvidence{
+		fault := st.comeback.rate(state.Base)
+		found := ScopeEvidence{Scope: scope, StepEvidence: statemachine.StepEvidence{
 			Generation: st.generation, Step: st.number, Answered: e.Answered, Bad: e.Bad,
 			WouldBe: st.wouldBe, Sent: st.sent,
 			Settled:   st.settled(s.now, s.delays.of(scope, f, s.delays.usual), s.delays.of(scope, f, s.delays.p99)),
-			PerSecond: perSecond, Routers: routers, Evidence: e,
-		}})
+			PerSecond: perSecond, Routers: routers, Fault: fault, Raised: st.raised,
+			Calm: st.comeback.calm(s.now), Settle: st.comeback.settle(fault, s.now), Evidence: e,
+		}}
+		if state.Phase == statemachine.Probing {
+			s.probes(&found, st, state, f, normalRate(normal(scope)))
+		}
+		all = append(all, found)
 	}
 	return all
 }

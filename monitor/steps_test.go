@@ -25,7 +25,7 @@ func TestStepsGatherTheRunningStepAlone(t *testing.T) {
 		sum := sumOf(second, revision, flows...)
 		sum.Gates = []GateSum{g}
 		s.Observe(sum, f)
-		e := s.Evidence(f)
+		e := s.Evidence(f, oneInAHundred)
 		if len(e) != 1 || e[0].Scope != scope {
 			t.Fatalf("evidence %+v, want one of %s", e, scope)
 		}
@@ -69,7 +69,7 @@ func TestStepsSettle(t *testing.T) {
 		sum := sumOf(second, 5, flows...)
 		sum.Gates = []GateSum{gate(scope, 3, 0, sent, sent, 1)}
 		s.Observe(sum, f)
-		return s.Evidence(f)[0].Settled
+		return s.Evidence(f, oneInAHundred)[0].Settled
 	}
 	if got := feed(t0, 10); got != 0 {
 		t.Errorf("%d of 10 attempts just sent are settled, want none", got)
@@ -99,7 +99,7 @@ func TestStepsSettleInTheSecondOfAChange(t *testing.T) {
 	sum := sumOf(t0, 5, flow{channel: "c1", bank: "ICBC", good: 20, kind: statemachine.KindRamp, age: 1})
 	sum.Gates = []GateSum{gate(scope, 3, 0, 20, 20, 1)}
 	s.Observe(sum, f)
-	if e := s.Evidence(f)[0]; e.Answered != 0 || e.Settled != 20 {
+	if e := s.Evidence(f, oneInAHundred)[0]; e.Answered != 0 || e.Settled != 20 {
 		t.Errorf("%g results and %d settled of 20, want no evidence and all settled", e.Answered, e.Settled)
 	}
 }
@@ -116,7 +116,7 @@ func TestStepsSettleBesideLostResults(t *testing.T) {
 		sum.Gates = []GateSum{gate(scope, 3, 0, 10, 10, 1)}
 		s.Observe(sum, f)
 	}
-	if e := s.Evidence(f)[0]; e.Sent != 200 || e.Settled < 195 {
+	if e := s.Evidence(f, oneInAHundred)[0]; e.Sent != 200 || e.Settled < 195 {
 		t.Errorf("%d of %d settled, want all but the newest lost ones", e.Settled, e.Sent)
 	}
 }
@@ -136,7 +136,7 @@ func TestStepsOfADegradedScopeForget(t *testing.T) {
 		}
 		s.Observe(sumOf(t0+i, 5, n), f)
 	}
-	if e := s.Evidence(f)[0]; e.Bad != 0 || e.Answered < f.Policy("c1").StepEvidence {
+	if e := s.Evidence(f, oneInAHundred)[0]; e.Bad != 0 || e.Answered < f.Policy("c1").StepEvidence {
 		t.Errorf("100 good seconds after the fault: %g bad of %g, want none bad", e.Bad, e.Answered)
 	}
 }
@@ -149,7 +149,7 @@ func TestStepsOfADomainSumItsChannels(t *testing.T) {
 	s.Observe(sumOf(t0, 5, flow{channel: "c1", bank: "CCB", good: 2, bad: 1}, flow{channel: "c1", bank: "ICBC", good: 1, kind: statemachine.KindRamp},
 		flow{channel: "c2", bank: "CCB", good: 3}, flow{channel: "c2", bank: "ICBC", bad: 9, kind: statemachine.KindRamp},
 		flow{channel: "c3", bank: "CCB", bad: 9}), f)
-	e := s.Evidence(f)[0]
+	e := s.Evidence(f, oneInAHundred)[0]
 	if e.Scope != scope || e.Answered != 7 || e.Bad != 1 {
 		t.Errorf("%s: %g bad of %g, want 1 of 7: c1 and c2 without the ramp of c2's own bank", e.Scope, e.Bad, e.Answered)
 	}
@@ -247,7 +247,7 @@ func probe(f *statemachine.Fleet, scope statemachine.Scope, perSecond float64, l
 		item := ItemCounts{Item: scope}
 		item.Evidence[statemachine.KindProbe] = Tally{Bad: failed, BadPayers: failed}
 		row.Counts.Items, failed = []ItemCounts{item}, now
-		g.Observe([]*Row{row}, "r1", f, second)
+		g.Observe([]*Row{row}, "r1", f, second, nil)
 		for _, token := range g.Current() {
 			if len(tokens) == 0 || tokens[len(tokens)-1] != token {
 				tokens = append(tokens, token)
@@ -289,7 +289,7 @@ func TestGrants(t *testing.T) {
 // Once the probes look good, several are in flight, within the budget of the whole time since the cut.
 func TestGrantsHurryWhenProbesLookGood(t *testing.T) {
 	scope := statemachine.ChannelScope("c1")
-	f, g := fleetOf("c1"), NewGrants()
+	f, g, steps := fleetOf("c1"), NewGrants(), NewSteps()
 	st := put(f, scope, statemachine.Disabled, 2, 0)
 	st.Base = statemachine.ShareOf(0.5)
 	f.States[scope] = st
@@ -301,7 +301,8 @@ func TestGrantsHurryWhenProbesLookGood(t *testing.T) {
 			row.Counts.Items = []ItemCounts{{Item: scope}}
 			row.Counts.Items[0].Evidence[statemachine.KindProbe].Outcomes[statemachine.Succeeded] = uint32(good)
 		}
-		g.Observe([]*Row{row}, "r1", f, second)
+		steps.Observe(&row.Counts, f)
+		g.Observe([]*Row{row}, "r1", f, second, steps.Evidence(f, oneInAHundred))
 		for _, token := range g.Current() {
 			given += token.Tokens
 		}
@@ -343,7 +344,7 @@ func TestGrantsGoOnAfterALostProbe(t *testing.T) {
 			sent = 1
 		}
 		before := uint64(len(given))
-		g.Observe([]*Row{{Replica: "r1", Counts: SecondCounts{Second: second, Gates: []GateSum{gate(scope, 3, 0, 20, sent, 1)}}}}, "r1", f, second)
+		g.Observe([]*Row{{Replica: "r1", Counts: SecondCounts{Second: second, Gates: []GateSum{gate(scope, 3, 0, 20, sent, 1)}}}}, "r1", f, second, nil)
 		if now := g.Current(); len(now) > 0 && now[0].Tokens > before {
 			given = append(given, second)
 		}
@@ -369,7 +370,7 @@ func TestStepsOfAHangingFaultCountSilence(t *testing.T) {
 				sum.Gates = []GateSum{gate(scope, 3, 0, 9, 1, 1)}
 			}
 			s.Observe(sum, f)
-			judged, e := judgeStep(st, s.Evidence(f)[0].StepEvidence, f.Default, 0.01)
+			judged, e := judgeStep(st, s.Evidence(f, oneInAHundred)[0].StepEvidence, f.Default, 0.01)
 			want := statemachine.Gathering
 			if hangs && i >= 4 { // twice the two seconds of the longest delay
 				want = statemachine.Failed

@@ -81,13 +81,18 @@ type StepEvidence struct {
 	Generation uint64
 	Step       uint32
 	Judgement  Judgement
-	Answered   float64 // results with a health meaning, of this step's own attempts
-	Bad        float64 // weighted bad results among them
-	WouldBe    uint64  // would-be payments since the step began
-	Sent       uint64  // attempts admitted since the step began
-	Settled    uint64  // of those final, or older than the channel's learned p99 of the result delay
-	PerSecond  float64 // would-be payments a second over the last minute
-	Routers    int     // routers that saw would-be traffic in the last minute
+	Answered   float64       // results with a health meaning, of this step's own attempts
+	Bad        float64       // weighted bad results among them
+	WouldBe    uint64        // would-be payments since the step began
+	Sent       uint64        // attempts admitted since the step began
+	Settled    uint64        // of those final, or older than the channel's learned p99 of the result delay
+	PerSecond  float64       // would-be payments a second over the last minute
+	Routers    int           // routers that saw would-be traffic in the last minute
+	Fault      float64       // failure rate of the fault: of what closed the scope, and of the probes that failed since; 0 = unknown
+	Odds       float64       // nats by which the newest probes speak for a scope that is well against that fault, >= 0
+	Calm       time.Duration // how long nothing but good results came; probes pass once it is Settle
+	Settle     time.Duration
+	Raised     bool // the step before passed: the fault for which a share was lowered seems to be over
 	Evidence   Evidence
 	// Ruling is filled by the control for a Failed judgement of a RAMPING scope: closing it takes away what its share carries.
 	Ruling Ruling

@@ -1,0 +1,127 @@
+package monitor
+
+import (
+	"time"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
+
+// closedBy is how many results stand behind the rate of a fault at the moment it closed a scope: often more, but where chance
+// had its part in the cut they show the worst of it.
+const closedBy = 5
+
+// youngFault is how old a fault is before it is known to be none of many, and youngSettle how long a scope with a younger one
+// must be well before its probes may pass: one that breaks and heals by turns would be opened in each of its good times.
+const (
+	youngFault  = 60 * time.Second
+	youngSettle = 20 * time.Second
+	mostSettle  = time.Minute
+	longerSpell = 1.25 // over the longest good time that ended
+	settleRate  = 0.5  // a fault that fails less breaks and heals at every payment
+)
+
+// comeback is what was learned of a scope since it was closed. It outlives the steps.
+type comeback struct {
+	closed  int64         // second in which it was first seen closed
+	tried   Tally         // results of the probings that failed
+	from    int64         // since when nothing but good results came, 0 = they do not
+	well    bool          // these would pass a probing
+	longest time.Duration // of such times that a failure ended
+}
+
+// failed takes the results of a probing that failed. One that would have passed, had it lasted, shows good times as well: they
+// say nothing about the rate of the fault.
+func (c *comeback) failed(results *Tally, well bool) {
+	if !well {
+		c.tried.Add(results)
+	}
+}
+
+// rate is the failure rate of the fault for which a scope was closed at a rate of base, with one result more of either kind
+// half weighted (Jeffreys 1946); 0 where nobody measured it.
+func (c *comeback) rate(base statemachine.Share) float64 {
+	own := base.Fraction()
+	if own == 0 {
+		return 0
+	}
+	answered, bad := c.tried.Weighted()
+	return (closedBy*own + bad + 0.5) / (closedBy + answered + 1)
+}
+
+// see takes the results of one second.
+func (c *comeback) see(second int64, t *Tally) {
+	switch answered, bad := t.Weighted(); {
+	case bad > 0:
+		if c.well {
+			c.longest = max(c.longest, c.calm(second))
+		}
+		c.from, c.well = 0, false
+	case answered > 0 && c.from == 0:
+		c.from = second
+	}
+}
+
+// calm is how long nothing but good results came.
+func (c *comeback) calm(now int64) time.Duration {
+	if c.from == 0 {
+		return 0
+	}
+	return time.Duration(now-c.from) * time.Second
+}
+
+// settle is how long that must be before probes may pass, for a fault of a rate.
+func (c *comeback) settle(rate float64, now int64) (need time.Duration) {
+	if rate < settleRate {
+		return 0
+	}
+	if c.longest > 0 || time.Duration(now-c.closed)*time.Second < youngFault {
+		need = youngSettle
+	}
+	return min(mostSettle, max(need, time.Duration(longerSpell*float64(c.longest))))
+}
+
+// newest are the newest results of a step, and the odds, in nats, that they speak for a scope that is well against its fault: of
+// all that end now, those that do most (Page 1954). Results from before its end say nothing about whether it has ended. Where
+// none speak for it, the results are those since they last did most.
+func (st *step) newest(normal, fault float64) (sum Tally, from int64, best float64) {
+	var since Tally
+	var at int64
+	most := 0.0
+	for i := range st.points {
+		p := &st.points[i]
+		if best == 0 {
+			sum, from, most = Tally{}, p.second, 0
+		}
+		if best >= most {
+			since, at, most = Tally{}, p.second, best
+		}
+		sum.Add(&p.tally)
+		since.Add(&p.tally)
+		answered, bad := p.tally.Weighted()
+		best = min(passHard, max(0, best+odds(answered, bad, normal, fault)))
+	}
+	if best == 0 {
+		return since, at, 0
+	}
+	return sum, from, best
+}
+
+// probes looks for the newest results of a probing that speak for a scope that is well: they are its evidence. Silence where
+// that is the fault speaks against it.
+func (s *Steps) probes(e *ScopeEvidence, st *step, state statemachine.State, f *statemachine.Fleet, normal float64) {
+	policy := f.Policy(e.Scope.Channel)
+	fails := fault(e.Fault, normal, faultLeast)
+	newest, from, odds := st.newest(normal, fails)
+	if state.Hangs && st.unanswered(0, s.now-s.delays.silence(e.Scope, f)) > 0 {
+		return
+	}
+	e.Odds = odds
+	if odds >= passLevel(e.Fault, fails, e.PerSecond, policy) {
+		st.well, st.comeback.well = true, true
+	}
+	if policy.Detector == statemachine.DetectorSequential && st.from != 0 {
+		found := evidence(e.Scope, &newest, from, s.now)
+		found.Reasons = e.Evidence.Reasons
+		e.Answered, e.Bad, e.Evidence = found.Answered, found.Bad, found
+	}
+}
