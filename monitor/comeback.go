@@ -14,7 +14,7 @@ const closedBy = 5
 // must be well before its probes may pass: one that breaks and heals by turns would be opened in each of its good times.
 const (
 	youngFault  = 60 * time.Second
-	youngSettle = 20 * time.Second
+	youngSettle = 25 * time.Second
 	mostSettle  = time.Minute
 	longerSpell = 1.25 // over the longest good time that ended
 	settleRate  = 0.5  // a fault that fails less breaks and heals at every payment
@@ -24,9 +24,9 @@ const (
 type comeback struct {
 	closed  int64         // second in which it was first seen closed
 	tried   Tally         // results of the probings that failed
-	from    int64         // since when nothing but good results came, 0 = they do not
+	from    int64         // since when results speak for its end, 0 = they do not
 	well    bool          // these would pass a probing
-	longest time.Duration // of such times that a failure ended
+	longest time.Duration // of such times that ended
 }
 
 // failed takes the results of a probing that failed. One that would have passed, had it lasted, shows good times as well: they
@@ -48,20 +48,18 @@ func (c *comeback) rate(base statemachine.Share) float64 {
 	return (closedBy*own + bad + 0.5) / (closedBy + answered + 1)
 }
 
-// see takes the results of one second.
-func (c *comeback) see(second int64, t *Tally) {
-	switch answered, bad := t.Weighted(); {
-	case bad > 0:
-		if c.well {
-			c.longest = max(c.longest, c.calm(second))
-		}
-		c.from, c.well = 0, false
-	case answered > 0 && c.from == 0:
-		c.from = second
+// lasts takes since when results speak for the end of the fault, and whether they would pass a probing.
+func (c *comeback) lasts(from int64, well bool) { c.from, c.well = from, c.well || well }
+
+// ended takes that the scope fails again.
+func (c *comeback) ended(now int64) {
+	if c.well {
+		c.longest = max(c.longest, c.calm(now))
 	}
+	c.from, c.well = 0, false
 }
 
-// calm is how long nothing but good results came.
+// calm is how long results have spoken for the end.
 func (c *comeback) calm(now int64) time.Duration {
 	if c.from == 0 {
 		return 0
@@ -109,15 +107,23 @@ func (st *step) newest(normal, fault float64) (sum Tally, from int64, best float
 // probes looks for the newest results of a probing that speak for a scope that is well: they are its evidence. Silence where
 // that is the fault speaks against it.
 func (s *Steps) probes(e *ScopeEvidence, st *step, state statemachine.State, f *statemachine.Fleet, normal float64) {
-	policy := f.Policy(e.Scope.Channel)
+	policy, c := f.Policy(e.Scope.Channel), &st.comeback
 	fails := fault(e.Fault, normal, faultLeast)
 	newest, from, odds := st.newest(normal, fails)
 	if state.Hangs && st.unanswered(0, s.now-s.delays.silence(e.Scope, f)) > 0 {
+		c.ended(s.now)
 		return
 	}
-	e.Odds = odds
-	if odds >= passLevel(e.Fault, fails, e.PerSecond, policy) {
-		st.well, st.comeback.well = true, true
+	well := odds >= passLevel(e.Fault, fails, e.PerSecond, policy)
+	st.well = st.well || well
+	if odds > 0 {
+		c.lasts(from, well)
+	} else {
+		c.ended(s.now)
+	}
+	e.Odds, e.Settle = odds, c.settle(e.Fault, s.now)
+	if well {
+		e.Calm = c.calm(s.now)
 	}
 	if policy.Detector == statemachine.DetectorSequential && st.from != 0 {
 		found := evidence(e.Scope, &newest, from, s.now)

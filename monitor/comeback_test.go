@@ -69,7 +69,6 @@ func TestComebackRate(t *testing.T) {
 }
 
 func TestComebackSettles(t *testing.T) {
-	bad, good := &Tally{Bad: 1, BadPayers: 1}, &Tally{Outcomes: [statemachine.NumOutcomes]uint32{statemachine.Succeeded: 1}}
 	c := comeback{closed: t0}
 	if got := c.settle(0.9, t0+30); got != youngSettle {
 		t.Errorf("a young fault settles for %v", got)
@@ -80,24 +79,21 @@ func TestComebackSettles(t *testing.T) {
 	if got := c.settle(0.9, t0+60); got != 0 {
 		t.Errorf("an old fault settles for %v", got)
 	}
-	c.see(t0+100, good)
-	c.see(t0+110, good)
+	c.lasts(t0+100, false)
 	if got := c.calm(t0 + 115); got != 15*time.Second {
 		t.Errorf("calm for %v", got)
 	}
-	c.see(t0+140, bad) // too few results to call it well
+	c.ended(t0 + 140) // too few results to call it well
 	if got := c.settle(0.9, t0+150); got != 0 {
 		t.Errorf("chance settles for %v", got)
 	}
-	c.see(t0+200, good)
-	c.well = true
-	c.see(t0+232, bad)
+	c.lasts(t0+200, true)
+	c.ended(t0 + 232)
 	if got := c.settle(0.9, t0+300); got != 40*time.Second {
 		t.Errorf("after 32 good seconds that ended it settles for %v", got)
 	}
-	c.see(t0+300, good)
-	c.well = true
-	c.see(t0+400, bad)
+	c.lasts(t0+300, true)
+	c.ended(t0 + 400)
 	if got := c.settle(0.9, t0+500); got != mostSettle {
 		t.Errorf("it settles for %v at most", got)
 	}

@@ -9,14 +9,14 @@ import (
 )
 
 // How probes are spaced, in would-be payments of the scope. With a budget of 12 % the first takes the sixth, each after a
-// failed one the thirteenth, on a quiet scope the tenth, and all of them together no more than 60 % of the budget: what is left
-// confirms a good one at once. By the clock nearly every payment of a quiet scope would be a probe, and the cut for nothing. A
+// failed one the thirteenth, on a quiet scope the tenth, and all of them together no more than 60 % of the budget, or what
+// leaves enough of it to confirm a good one at once. By the clock nearly every payment of a quiet scope would be a probe, and the cut for nothing. A
 // scope without traffic is tried every five minutes, or it would stay closed for ever.
 const (
 	firstProbe   = 0.72 // over the budget: would-be payments before the first probe
 	nextProbe    = 1.5  // over the budget: between a failed probe and the next
 	quietProbe   = 1.1  // the same on a quiet scope
-	searchPart   = 0.6  // of the budget, for probes while none speak for an end: the rest is for those that confirm it
+	searchPart   = 0.6  // of the budget, for probes while none speak for an end
 	grantTrickle = 300  // seconds
 	grantAhead   = 3    // tokens in flight once the probes look good
 	grantBeyond  = 3    // probes beyond the budget that may confirm good ones: a quiet scope has saved up none
@@ -95,7 +95,8 @@ func (g *Grants) Observe(rows []*Row, self string, f *statemachine.Fleet, second
 		if st.Phase == statemachine.Probing && !st.Held() {
 			of := probeOf{scope: scope, policy: f.Policy(scope.Channel), self: self, silence: g.delays.silence(scope, f)}
 			if i, ok := slices.BinarySearchFunc(steps, scope, byScope); ok && steps[i].Generation == st.Generation {
-				of.fault, of.odds = fault(steps[i].Fault, probeNormal, faultLeast), steps[i].Odds
+				ev := &steps[i].StepEvidence
+				of.fault, of.odds, of.needs = fault(ev.Fault, probeNormal, faultLeast), ev.Odds, StepNeeds(ev)
 			}
 			p.grant(of, second)
 		}
@@ -170,6 +171,7 @@ type probeOf struct {
 	policy  statemachine.Policy
 	fault   float64 // its failure rate
 	odds    float64 // that it is well, in nats
+	needs   float64 // results that pass
 	self    string
 	silence int64 // seconds after which a probe without an answer is waited for no longer
 }
@@ -240,8 +242,9 @@ func (p *probing) due(of probeOf, second, interval int64) bool {
 	case p.rate(second) < of.policy.QuietRate:
 		wait = quietProbe
 	}
-	budget := of.policy.ProbeBudget.Fraction()
-	return float64(p.seen-p.usedSeen)*budget >= wait && float64(p.spent) < 1+searchPart*budget*float64(p.seen) &&
+	budget, spent := of.policy.ProbeBudget.Fraction(), float64(p.spent)
+	all := budget * float64(p.seen)
+	return float64(p.seen-p.usedSeen)*budget >= wait && (spent < 1+searchPart*all || spent+of.needs < grantBeyond+all) &&
 		(p.last == 0 || second-p.last >= interval)
 }
 

@@ -37,7 +37,7 @@ const (
 	passMedium     = 2 * math.Ln10          // ln 100
 	passMediumMild = 3.912023005428146      // ln 50
 	passQuiet      = math.Ln10              // ln 10
-	passQuietMild  = 1.0986122886681098     // ln 3
+	passQuietMild  = 1.791759469228055      // ln 6
 	failProbes     = math.Ln10              // a scope that is well fails its probes at most once in ten times
 	passStep       = math.Ln10              // of each ramp step
 	failStep       = 7.5                    // of a ramp step, and of a lowered share

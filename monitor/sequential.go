@@ -140,7 +140,7 @@ func (d *sequential) threshold(s *series, f *statemachine.Fleet) float64 {
 	if !s.moved {
 		return s.track.threshold
 	}
-	const least = 6
+	const least = 8
 	switch st := f.States[s.item]; {
 	case st.Phase == statemachine.Ramping && st.Kind == statemachine.Degraded:
 		return min(s.track.threshold, lowerAgain)

@@ -87,9 +87,9 @@ func (s *Steps) follow(f *statemachine.Fleet) {
 		switch {
 		case st == nil:
 			st = &step{comeback: comeback{closed: s.now}}
-			s.scopes[scope] = st.next(state)
+			s.scopes[scope] = st.next(state, s.now)
 		case st.generation != state.Generation || st.number != state.Step:
-			s.scopes[scope] = st.next(state)
+			s.scopes[scope] = st.next(state, s.now)
 		}
 	}
 	for scope := range s.scopes {
@@ -100,14 +100,17 @@ func (s *Steps) follow(f *statemachine.Fleet) {
 }
 
 // next is the step that follows. Would-be traffic, routers and what was learned of the scope since it was closed go on.
-func (st *step) next(to statemachine.State) *step {
+func (st *step) next(to statemachine.State, now int64) *step {
 	n := &step{
 		generation: to.Generation, number: to.Step, phase: to.Phase, share: to.Share,
 		raised: st.generation == to.Generation && to.Share > st.share,
 		demand: st.demand, routers: st.routers, comeback: st.comeback,
 	}
-	if st.phase == statemachine.Probing && to.Phase == statemachine.Disabled {
-		n.comeback.failed(&st.tally, st.well)
+	if to.Phase == statemachine.Disabled {
+		n.comeback.ended(now)
+		if st.phase == statemachine.Probing {
+			n.comeback.failed(&st.tally, st.well)
+		}
 	}
 	return n
 }
@@ -240,7 +243,6 @@ func (st *step) add(item *ItemCounts, kind statemachine.LaneKind, second int64, 
 		st.from = second
 	}
 	st.tally.Add(t)
-	st.comeback.see(second, t)
 	st.points = append(st.points, point{second: second, tally: *t})
 	if t.Bad+t.Half > 0 {
 		st.reasons = mergeReasons(st.reasons, item.Reasons)
@@ -355,8 +357,7 @@ func (s *Steps) Evidence(f *statemachine.Fleet, normal func(statemachine.Scope) 
 			Generation: st.generation, Step: st.number, Answered: e.Answered, Bad: e.Bad,
 			WouldBe: st.wouldBe, Sent: st.sent,
 			Settled:   st.settled(s.now, s.delays.of(scope, f, s.delays.usual), s.delays.of(scope, f, s.delays.p99)),
-			PerSecond: perSecond, Routers: routers, Fault: fault, Raised: st.raised,
-			Calm: st.comeback.calm(s.now), Settle: st.comeback.settle(fault, s.now), Evidence: e,
+			PerSecond: perSecond, Routers: routers, Fault: fault, Raised: st.raised, Evidence: e,
 		}}
 		if state.Phase == statemachine.Probing {
 			s.probes(&found, st, state, f, normalRate(normal(scope)))

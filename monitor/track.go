@@ -7,23 +7,23 @@ import (
 )
 
 const (
-	designs       = 5       // failure rates that a track tests for at once
-	designRatio   = 1.3     // a design rate closer to the normal one tells nothing
-	leastDesign   = 0.06    // the lowest design rate
-	thresholdMin  = 7       // log of the statistic that an alarm takes at least
-	coolThreshold = 1.5     // a CUSUM grows to so many thresholds, or it would take thousands of successes to drain
-	suspectPart   = 0.5     // part of the threshold at which an item is suspected, and nothing is learned
-	mostPower     = 1 << 16 // results of a second up to which powers are taken by squares
-	leadPart      = 0.6     // part of the threshold that the CUSUM must reach beside an alarm
-	secondsADay   = 86_400  // seconds
-	leastADay     = 100     // seconds with results a day that the budget counts at least
-	memory        = 10 * 60 // seconds over which the traffic is averaged
-	staleAfter    = 45 * 60 // seconds after which evidence weighs half
-	budgetScale   = 100     // false-alarm budget in days of a channel with one result a second
-	budgetLeast   = 30      // days
-	budgetMost    = 1000    // days
-	budgetPart    = 5       // a channel's other items get so many times its budget
-	probationRisk = 3       // log of the inverse risk of a false alarm during a probation: 5 %; it may have begun too early
+	designs       = 5             // failure rates that a track tests for at once
+	designRatio   = 1.3           // a design rate closer to the normal one tells nothing
+	leastDesign   = 0.06          // the lowest design rate
+	thresholdMin  = 7             // log of the statistic that an alarm takes at least
+	coolThreshold = 1.5           // a CUSUM grows to so many thresholds, or it would take thousands of successes to drain
+	suspectPart   = 0.5           // part of the threshold at which an item is suspected, and nothing is learned
+	mostPower     = 1 << 16       // results of a second up to which powers are taken by squares
+	leadPart      = 0.6           // part of the threshold that the CUSUM must reach beside an alarm
+	secondsADay   = 86_400        // seconds
+	leastADay     = 100           // seconds with results a day that the budget counts at least
+	memory        = 10 * 60       // seconds over which the traffic is averaged
+	staleAfter    = 45 * 60       // seconds after which evidence weighs half
+	budgetScale   = 100           // false-alarm budget in days of a channel with one result a second
+	budgetLeast   = 30            // days
+	budgetMost    = 1000          // days
+	budgetPart    = 5             // a channel's other items get so many times its budget
+	probationRisk = math.Ln10 * 2 // log of the inverse risk of a false alarm during a probation: 1 %
 )
 
 // designRates are the failure rates tested for, besides three times the normal one.

@@ -90,7 +90,7 @@ type StepEvidence struct {
 	Routers    int           // routers that saw would-be traffic in the last minute
 	Fault      float64       // failure rate of the fault: of what closed the scope, and of the probes that failed since; 0 = unknown
 	Odds       float64       // nats by which the newest probes speak for a scope that is well against that fault, >= 0
-	Calm       time.Duration // how long nothing but good results came; probes pass once it is Settle
+	Calm       time.Duration // how long they have spoken for it, if they do so clearly; they pass once it is Settle
 	Settle     time.Duration
 	Raised     bool // the step before passed: the fault for which a share was lowered seems to be over
 	Evidence   Evidence
