@@ -247,6 +247,11 @@ func withToken(tb testing.TB, token string) context.Context {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), 20*time.Second)
 	tb.Cleanup(cancel)
+	return bearing(ctx, token)
+}
+
+// bearing is a context whose calls bear a token.
+func bearing(ctx context.Context, token string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 }
 

@@ -251,7 +251,6 @@ func TestLimitsThatMakeNoSenseAreRefused(t *testing.T) {
 func diligent(tb testing.TB, at string, attack func()) {
 	tb.Helper()
 	rpc := sluicev1.NewRoutingServiceClient(client(tb, at))
-	cashier, gateway := as(tb, Cashier), as(tb, Gateway)
 	ctx, stop := context.WithCancel(tb.Context())
 	var calls atomic.Int64
 	var failed atomic.Bool
@@ -259,8 +258,11 @@ func diligent(tb testing.TB, at string, attack func()) {
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			_, routed := rpc.Route(cashier, payment("p1"))
-			_, reported := rpc.ReportResult(gateway, &sluicev1.ReportResultRequest{Report: result("diligent/0", "alpha")})
+			patience, enough := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second) // of each pair: the attack may take its time
+			_, routed := rpc.Route(bearing(patience, Cashier.String()), payment("p1"))
+			report := &sluicev1.ReportResultRequest{Report: result("diligent/0", "alpha")}
+			_, reported := rpc.ReportResult(bearing(patience, Gateway.String()), report)
+			enough()
 			if err := errors.Join(routed, reported); err != nil {
 				tb.Errorf("pair of calls %d: %v", calls.Load(), err)
 				failed.Store(true)
