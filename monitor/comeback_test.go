@@ -98,3 +98,28 @@ func TestComebackSettles(t *testing.T) {
 		t.Errorf("it settles for %v at most", got)
 	}
 }
+
+// A share that was lowered for a fault not far from what is normal comes back as well: its test looks at as many results as it
+// takes to tell the two apart.
+func TestALoweredShareIsToldFromItsNormalRate(t *testing.T) {
+	f, s := fleetOf("c1"), NewSteps()
+	f.Default.Detector = statemachine.DetectorSequential
+	scope := statemachine.ChannelScope("c1")
+	st := put(f, scope, statemachine.Ramping, 3, 0)
+	st.Kind, st.Share, st.Base = statemachine.Degraded, statemachine.FullShare/2, statemachine.ShareOf(0.07)
+	f.States[scope] = st
+	judged, normal := statemachine.Gathering, 0.036
+	for second := t0; judged == statemachine.Gathering && second < t0+2000; second++ {
+		sum := &SecondCounts{Second: second, Items: []ItemCounts{{Item: scope}}}
+		tally := &sum.Items[0].Evidence[statemachine.KindRamp]
+		if tally.Outcomes[statemachine.Succeeded] = 1; second%40 == 0 { // 2.5 % fail
+			*tally = Tally{Bad: 1, BadPayers: 1}
+		}
+		s.Observe(sum, f)
+		e := s.Evidence(f, func(statemachine.Scope) float64 { return normal })[0]
+		judged, _ = judgeStep(st, e.StepEvidence, f.Default, normal)
+	}
+	if judged != statemachine.Passed {
+		t.Errorf("after two thousand results at the normal rate the step is still %s", judged)
+	}
+}

@@ -41,8 +41,8 @@ const (
 	failProbes     = math.Ln10              // a scope that is well fails its probes at most once in ten times
 	passStep       = math.Ln10              // of each ramp step
 	failStep       = 7.5                    // of a ramp step, and of a lowered share
-	backAtNormal   = math.Ln10 + math.Ln2   // ln 20, what statemachine asks of a lowered share as well
-	stillNormal    = 1.791759469228055      // ln 6, of the steps that follow: they need not show again what was shown
+	backAtNormal   = 2 * math.Ln10          // ln 100, of a lowered share; statemachine asks for ln 20 as well
+	stillNormal    = 2.995732273553991      // ln 20, of the steps that follow: they need not show again what was shown
 )
 
 // Which of these levels a test passes at.
@@ -156,11 +156,7 @@ func judgeRamp(st statemachine.State, ev statemachine.StepEvidence, p statemachi
 
 // judgeLowered tests a step of a lowered share: normal against the fault's own rate, and that against twice as much.
 func judgeLowered(st statemachine.State, ev statemachine.StepEvidence, p statemachine.Policy, e *statemachine.Evidence) statemachine.Judgement {
-	own := st.Base.Fraction()
-	if own == 0 {
-		own = faultUnknown
-	}
-	e.Rule, e.Fault = RuleLowered, min(own, faultMost)
+	e.Rule, e.Fault = RuleLowered, loweredFor(st.Base)
 	worse := min(2*e.Fault, (1+e.Fault)/2)
 	if against := -odds(e.Answered, e.Bad, e.Fault, worse); against >= failStep && e.Lower > e.Fault {
 		e.Baseline, e.Fault, e.Statistic, e.Threshold = e.Fault, worse, against, failStep
@@ -178,22 +174,14 @@ func judgeLowered(st statemachine.State, ev statemachine.StepEvidence, p statema
 	return passedIf(back && complete(ev, p))
 }
 
+// loweredFor is the failure rate for which a share was lowered.
+func loweredFor(base statemachine.Share) float64 {
+	return min(cmp.Or(base.Fraction(), faultUnknown), faultMost)
+}
+
 // complete says whether the attempts of a step have answered, as far as they could.
 func complete(ev statemachine.StepEvidence, p statemachine.Policy) bool {
 	return float64(ev.Settled) >= p.StepSettled*float64(ev.Sent)
-}
-
-const maxLowered = 1000 // results of a lowered share that are looked at, at most
-
-// loweredResults are how many results of a lowered share are looked at: a third more than would show, without a failure, that
-// the fault is over. Older ones are those of the fault.
-func loweredResults(base statemachine.Share) float64 {
-	const least, most, spare = 10, maxLowered, 4. / 3
-	own := min(base.Fraction(), faultMost)
-	if own <= 2*probeNormal {
-		return most
-	}
-	return min(most, max(least, spare*backAtNormal/odds(1, 0, probeNormal, own)))
 }
 
 // recomputeStep says from its numbers alone whether evidence is of probes or a step that failed by judgeStep.

@@ -97,8 +97,8 @@ func TestJudgeStepOfALoweredShare(t *testing.T) {
 		want          statemachine.Judgement
 	}{
 		"nothing":               {0, 0, statemachine.Gathering},
-		"14 good":               {14, 0, statemachine.Gathering},
-		"15 good":               {15, 0, statemachine.Passed},
+		"21 good":               {21, 0, statemachine.Gathering},
+		"22 good":               {22, 0, statemachine.Passed},
 		"the fault goes on":     {100, 20, statemachine.Gathering},
 		"half of it":            {100, 10, statemachine.Gathering},
 		"somewhat worse":        {100, 26, statemachine.Gathering},

@@ -253,7 +253,7 @@ func (st *step) add(item *ItemCounts, kind statemachine.LaneKind, second int64, 
 // however old.
 func (st *step) forget(upTo int64) {
 	n := 0
-	for n < len(st.points)-maxLowered && st.points[n].second <= upTo {
+	for n < len(st.points)-maxResults && st.points[n].second <= upTo {
 		n++
 	}
 	st.points = slices.Delete(st.points, 0, n)
@@ -287,6 +287,9 @@ func (s *Steps) Forgive() {
 // must not outweigh a fault that begins.
 const stepResults = 60
 
+// maxResults are as many of a step as are looked at in any case.
+const maxResults = 1000
+
 // recent is the step's evidence of the newest seconds that hold so many results, of all where there are fewer.
 func (st *step) recent(results float64) (Tally, int64) {
 	var sum Tally
@@ -300,12 +303,16 @@ func (st *step) recent(results float64) (Tally, int64) {
 }
 
 // weighed is the evidence of a step that its judgement rests on.
-func (s *Steps) weighed(scope statemachine.Scope, st *step, state statemachine.State, f *statemachine.Fleet) (Tally, int64) {
+func (s *Steps) weighed(scope statemachine.Scope, st *step, state statemachine.State, f *statemachine.Fleet, normal float64) (Tally, int64) {
 	policy, tally, from := f.Policy(scope.Channel), st.tally, st.from
 	lowered := state.Kind == statemachine.Degraded && state.Phase == statemachine.Ramping
 	switch sequential := policy.Detector == statemachine.DetectorSequential; {
 	case sequential && lowered:
-		tally, from = st.recent(loweredResults(state.Base))
+		if fault := loweredFor(state.Base); fault > normal {
+			tally, from, _ = st.newest(normal, fault)
+		} else {
+			tally, from = st.recent(maxResults)
+		}
 	case sequential:
 		tally, from = st.recent(stepResults)
 	case lowered:
@@ -345,7 +352,8 @@ func (s *Steps) Evidence(f *statemachine.Fleet, normal func(statemachine.Scope) 
 		if state.Phase != statemachine.Probing && state.Phase != statemachine.Ramping {
 			continue
 		}
-		tally, from := s.weighed(scope, st, state, f)
+		usual := normalRate(normal(scope))
+		tally, from := s.weighed(scope, st, state, f, usual)
 		e := evidence(scope, &tally, from, s.now)
 		if st.from == 0 {
 			e.From = s.now
@@ -360,7 +368,7 @@ func (s *Steps) Evidence(f *statemachine.Fleet, normal func(statemachine.Scope) 
 			PerSecond: perSecond, Routers: routers, Fault: fault, Raised: st.raised, Evidence: e,
 		}}
 		if state.Phase == statemachine.Probing {
-			s.probes(&found, st, state, f, normalRate(normal(scope)))
+			s.probes(&found, st, state, f, usual)
 		}
 		all = append(all, found)
 	}
