@@ -104,30 +104,20 @@ func (st *step) newest(normal, fault float64) (sum Tally, from int64, best float
 	return sum, from, best
 }
 
-// probes looks for the newest results of a probing that speak for a scope that is well: they are its evidence. Silence where
-// that is the fault speaks against it.
-func (s *Steps) probes(e *ScopeEvidence, st *step, state statemachine.State, f *statemachine.Fleet, normal float64) {
-	policy, c := f.Policy(e.Scope.Channel), &st.comeback
-	fails := fault(e.Fault, normal, faultLeast)
+// probes returns the newest results of a probing that speak for a scope that is well, and tells e how clearly, and since when.
+func (st *step) probes(e *statemachine.StepEvidence, policy statemachine.Policy, normal float64, now int64) (Tally, int64) {
+	c, fails := &st.comeback, fault(e.Fault, normal, faultLeast)
 	newest, from, odds := st.newest(normal, fails)
-	if state.Hangs && st.unanswered(0, s.now-s.delays.silence(e.Scope, f)) > 0 {
-		c.ended(s.now)
-		return
-	}
 	well := odds >= passLevel(e.Fault, fails, e.PerSecond, policy)
 	st.well = st.well || well
 	if odds > 0 {
 		c.lasts(from, well)
 	} else {
-		c.ended(s.now)
+		c.ended(now)
 	}
-	e.Odds, e.Settle = odds, c.settle(e.Fault, s.now)
+	e.Odds, e.Settle = odds, c.settle(e.Fault, now)
 	if well {
-		e.Calm = c.calm(s.now)
+		e.Calm = c.calm(now)
 	}
-	if policy.Detector == statemachine.DetectorSequential && st.from != 0 {
-		found := evidence(e.Scope, &newest, from, s.now)
-		found.Reasons = e.Evidence.Reasons
-		e.Answered, e.Bad, e.Evidence = found.Answered, found.Bad, found
-	}
+	return newest, from
 }

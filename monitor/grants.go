@@ -10,8 +10,8 @@ import (
 
 // How probes are spaced, in would-be payments of the scope. With a budget of 12 % the first takes the sixth, each after a
 // failed one the thirteenth, on a quiet scope the tenth, and all of them together no more than 60 % of the budget, or what
-// leaves enough of it to confirm a good one at once. By the clock nearly every payment of a quiet scope would be a probe, and the cut for nothing. A
-// scope without traffic is tried every five minutes, or it would stay closed for ever.
+// leaves enough of it to confirm a good one at once. By the clock nearly every payment of a quiet scope would be a probe, and the
+// cut for nothing. A scope without traffic is tried every five minutes, or it would stay closed for ever.
 const (
 	firstProbe   = 0.72 // over the budget: would-be payments before the first probe
 	nextProbe    = 1.5  // over the budget: between a failed probe and the next

@@ -33,19 +33,18 @@ func (f *Findings) Inputs() []Input {
 // Pipeline turns the sum of a sealed second into findings: detector, localisation, common mode, evidence of steps, demand
 // and probe grants. It is deterministic, knows no clock and is not safe for concurrent use.
 type Pipeline struct {
-	detector   *Detectors
-	common     CommonMode
-	steps      *Steps
-	demand     *Demand
-	grants     *Grants
-	onTheirWay []ScopeEvidence // of the newest second
-	watch      *Watchers
-	merchants  *Merchants
-	withheld   withheldAccounts
-	down       []string // banks whose alert was given
-	downAt     int64
-	outages    outages
-	tests      bankTests
+	detector  *Detectors
+	common    CommonMode
+	steps     *Steps
+	demand    *Demand
+	grants    *Grants
+	watch     *Watchers
+	merchants *Merchants
+	withheld  withheldAccounts
+	down      []string // banks whose alert was given
+	downAt    int64
+	outages   outages
+	tests     bankTests
 }
 
 // NewPipeline returns a pipeline that has seen nothing.
@@ -99,7 +98,6 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 		out.Alerts = append(out.Alerts, p.merchants.Observe(failing, out.Second)...)
 	}
 	out.Steps = p.judged(f)
-	p.onTheirWay = out.Steps
 	p.banks(&out, down, sum, f)
 	return out
 }
@@ -178,9 +176,10 @@ func (p *Pipeline) forget(banks []string, f *statemachine.Fleet) {
 }
 
 // Grant takes the rows of the sealed second, after Observe, and returns the probe tokens that are valid now: the leader
-// publishes them, every other replica calls it as well, so that it knows if it comes to lead. self is this replica.
-func (p *Pipeline) Grant(rows []*Row, self string, f *statemachine.Fleet, second int64) []Grant {
-	p.grants.Observe(rows, self, f, second, p.onTheirWay)
+// publishes them, every other replica calls it as well, so that it knows if it comes to lead. self is this replica, steps are
+// what Observe found of the second.
+func (p *Pipeline) Grant(rows []*Row, self string, f *statemachine.Fleet, second int64, steps []ScopeEvidence) []Grant {
+	p.grants.Observe(rows, self, f, second, steps)
 	return p.grants.Current()
 }
 

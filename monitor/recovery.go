@@ -52,8 +52,8 @@ const (
 	mediumRate = 2    // would-be payments a second below which a scope is not busy
 )
 
-// fault is the rate that probes are tested against: the fault's own, 0 where it is unknown, but never so near to normal that no number of probes
-// could tell them apart.
+// fault is the rate that probes are tested against: the fault's own, 0 where it is unknown, but never so near to normal that no
+// number of probes could tell them apart.
 func fault(own, normal, least float64) float64 {
 	if own == 0 {
 		own = faultUnknown

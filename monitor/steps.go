@@ -318,14 +318,20 @@ func (s *Steps) weighed(scope statemachine.Scope, st *step, state statemachine.S
 	case lowered:
 		tally, from = st.lately(policy, s.now)
 	}
-	if state.Hangs {
-		if n := uint32(st.unanswered(0, s.now-s.delays.silence(scope, f))); n > 0 { //nolint:gosec // attempts of one step without a result
-			tally.Outcomes[statemachine.TimedOut] += n
-			tally.Bad += n
-			tally.BadPayers += n
-		}
+	if n := s.silent(scope, st, state, f); n > 0 {
+		tally.Outcomes[statemachine.TimedOut] += n
+		tally.Bad += n
+		tally.BadPayers += n
 	}
 	return tally, from
+}
+
+// silent is how many attempts of a step should have answered and did not, where that is the fault.
+func (s *Steps) silent(scope statemachine.Scope, st *step, state statemachine.State, f *statemachine.Fleet) uint32 {
+	if !state.Hangs {
+		return 0
+	}
+	return uint32(st.unanswered(0, s.now-s.delays.silence(scope, f))) //nolint:gosec // attempts of one step without a result
 }
 
 // PerSecond is a scope's would-be payments a second over the last minute, and how many routers saw any of them. It is
@@ -353,23 +359,29 @@ func (s *Steps) Evidence(f *statemachine.Fleet, normal func(statemachine.Scope) 
 			continue
 		}
 		usual := normalRate(normal(scope))
+		perSecond, routers := s.PerSecond(scope)
+		found := ScopeEvidence{Scope: scope, StepEvidence: statemachine.StepEvidence{
+			Generation: st.generation, Step: st.number, WouldBe: st.wouldBe, Sent: st.sent,
+			Settled:   st.settled(s.now, s.delays.of(scope, f, s.delays.usual), s.delays.of(scope, f, s.delays.p99)),
+			PerSecond: perSecond, Routers: routers, Fault: st.comeback.rate(state.Base), Raised: st.raised,
+		}}
 		tally, from := s.weighed(scope, st, state, f, usual)
+		switch policy := f.Policy(scope.Channel); {
+		case state.Phase != statemachine.Probing:
+		case s.silent(scope, st, state, f) > 0:
+			st.comeback.ended(s.now)
+		default:
+			newest, since := st.probes(&found.StepEvidence, policy, usual, s.now)
+			if policy.Detector == statemachine.DetectorSequential {
+				tally, from = newest, since
+			}
+		}
 		e := evidence(scope, &tally, from, s.now)
 		if st.from == 0 {
 			e.From = s.now
 		}
 		e.Reasons = slices.Clone(st.reasons)
-		perSecond, routers := s.PerSecond(scope)
-		fault := st.comeback.rate(state.Base)
-		found := ScopeEvidence{Scope: scope, StepEvidence: statemachine.StepEvidence{
-			Generation: st.generation, Step: st.number, Answered: e.Answered, Bad: e.Bad,
-			WouldBe: st.wouldBe, Sent: st.sent,
-			Settled:   st.settled(s.now, s.delays.of(scope, f, s.delays.usual), s.delays.of(scope, f, s.delays.p99)),
-			PerSecond: perSecond, Routers: routers, Fault: fault, Raised: st.raised, Evidence: e,
-		}}
-		if state.Phase == statemachine.Probing {
-			s.probes(&found, st, state, f, usual)
-		}
+		found.Answered, found.Bad, found.Evidence = e.Answered, e.Bad, e
 		all = append(all, found)
 	}
 	return all

@@ -424,18 +424,18 @@ func TestGrantsGoToTheReplicaWithTheTraffic(t *testing.T) {
 		{Replica: "r1", Counts: SecondCounts{Second: t0, Gates: []GateSum{gate(scope, 3, 0, 1, 0, 1)}}},
 		{Replica: "r2", Counts: SecondCounts{Second: t0, Gates: []GateSum{gate(scope, 3, 0, 9, 0, 1)}}},
 	}
-	got := p.Grant(rows, "r1", f, t0)
+	got := p.Grant(rows, "r1", f, t0, nil)
 	if len(got) != 1 || got[0].Replica != "r2" || got[0].Scope != scope || got[0].Generation != 3 || got[0].Until <= t0 {
 		t.Errorf("grants %+v, want one token for r2", got)
 	}
 	st.Phase, st.Generation = statemachine.Ramping, 4
 	f.States[scope] = st
-	if got := p.Grant(rows, "r1", f, t0+1); len(got) != 0 {
+	if got := p.Grant(rows, "r1", f, t0+1, nil); len(got) != 0 {
 		t.Errorf("grants %+v after probing ended", got)
 	}
 	st.Phase, st.Generation, st.Hold = statemachine.Probing, 5, statemachine.Override{Since: 1}
 	f.States[scope] = st
-	if got := p.Grant(rows, "r1", f, t0+2); len(got) != 0 {
+	if got := p.Grant(rows, "r1", f, t0+2, nil); len(got) != 0 {
 		t.Errorf("grants %+v though an operator holds the scope", got)
 	}
 }

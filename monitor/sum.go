@@ -12,13 +12,9 @@ import (
 // may hold the row's own items: nobody writes into either.
 func Sum(rows []*Row) SecondCounts {
 	var s SecondCounts
-	items, lanes, gates := 0, 0, 0
+	lanes, gates := 0, 0
 	for _, r := range rows {
-		items, lanes, gates = items+len(r.Counts.Items), lanes+len(r.Counts.Lanes), gates+len(r.Counts.Gates)
-	}
-	alone := len(rows) == 1 && ascending(rows[0].Counts.Items)
-	if !alone {
-		s.Items = make([]ItemCounts, 0, items)
+		lanes, gates = lanes+len(r.Counts.Lanes), gates+len(r.Counts.Gates)
 	}
 	s.Lanes, s.Gates = make([]statemachine.LaneCount, 0, lanes), make([]GateSum, 0, gates)
 	for i, r := range rows {
@@ -30,21 +26,29 @@ func Sum(rows []*Row) SecondCounts {
 			s.Revision = c.Revision
 		}
 		s.Reporters |= c.Reporters
-		if !alone {
-			s.Items = append(s.Items, c.Items...)
-		}
 		s.Lanes = append(s.Lanes, c.Lanes...)
 		s.Gates = append(s.Gates, c.Gates...)
 		s.Quotas = append(s.Quotas, c.Quotas...)
 	}
-	if alone {
-		s.Items = slices.Clip(rows[0].Counts.Items)
-	} else {
-		s.Items = mergeItems(s.Items)
-	}
-	s.Lanes, s.Gates = mergeLanes(s.Lanes), mergeGates(s.Gates)
+	s.Items, s.Lanes, s.Gates = itemsOf(rows), mergeLanes(s.Lanes), mergeGates(s.Gates)
 	s.Quotas = sumQuotas(s.Quotas)
 	return s
+}
+
+// itemsOf adds up the items of rows. They are large: those of a single row, which come sorted, are not copied.
+func itemsOf(rows []*Row) []ItemCounts {
+	if len(rows) == 1 && ascending(rows[0].Counts.Items) {
+		return slices.Clip(rows[0].Counts.Items)
+	}
+	n := 0
+	for _, r := range rows {
+		n += len(r.Counts.Items)
+	}
+	all := make([]ItemCounts, 0, n)
+	for _, r := range rows {
+		all = append(all, r.Counts.Items...)
+	}
+	return mergeItems(all)
 }
 
 // ascending reports whether there are items, sorted and each once: then there is nothing to merge.
@@ -77,7 +81,7 @@ func (c *ItemCounts) add(d *ItemCounts) {
 
 // mergeItems sorts in place and adds what belongs together.
 func mergeItems(all []ItemCounts) []ItemCounts {
-	if ascending(all) { // they are large, and those of one replica come sorted
+	if ascending(all) {
 		return all
 	}
 	slices.SortStableFunc(all, func(a, b ItemCounts) int { return a.Item.Compare(b.Item) })

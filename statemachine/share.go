@@ -138,9 +138,6 @@ func backAtBaseline(e StepEvidence, fault float64) bool {
 	}
 	bad := min(max(e.Bad, 0), e.Answered)
 	ratio := bad*math.Log(normal/fault) + (e.Answered-bad)*math.Log((1-normal)/(1-fault))
-	if e.Raised {
-		return ratio > 0
-	}
 	return ratio >= math.Log(backOdds)
 }
 

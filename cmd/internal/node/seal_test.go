@@ -274,20 +274,20 @@ func TestInvariant05_RestartedReplicaUsesNoTokenTwice(t *testing.T) {
 		return []*monitor.Row{{Replica: "r1", Leader: 1, Grants: []monitor.Grant{g}, Counts: monitor.SecondCounts{Second: c.now.Unix()}}}
 	}
 	fleet := c.nodes[2].fleet(c.now)
-	c.nodes[2].grant(row(token), c.now.Unix(), fleet)
+	c.nodes[2].grant(row(token), c.now.Unix(), fleet, nil)
 	if n := probes(); n != 1 {
 		t.Fatalf("%d probes by the first token, want 1", n)
 	}
 	c.boot(2, shop)
 	for range 3 {
-		c.nodes[2].grant(row(token), c.now.Unix()-1, fleet)
+		c.nodes[2].grant(row(token), c.now.Unix()-1, fleet, nil)
 		if n := probes(); n != 0 {
 			t.Fatalf("%d probes after the restart by a token that was used before it", n)
 		}
 		c.now = c.now.Add(time.Second)
 	}
 	token.Tokens = 2
-	c.nodes[2].grant(row(token), c.now.Unix(), fleet)
+	c.nodes[2].grant(row(token), c.now.Unix(), fleet, nil)
 	if n := probes(); n != 1 {
 		t.Errorf("%d probes by the next token, want 1", n)
 	}

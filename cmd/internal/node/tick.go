@@ -134,7 +134,7 @@ func (n *Node) observe(s int64, rows []*monitor.Row, fleet *statemachine.Fleet) 
 	for _, a := range found.Alerts {
 		n.raise(a)
 	}
-	n.grant(rows, s, fleet)
+	n.grant(rows, s, fleet, found.Steps)
 	return found.Inputs()
 }
 
@@ -158,8 +158,8 @@ func (n *Node) see(s int64, rows []*monitor.Row, fleet *statemachine.Fleet, tell
 
 // grant hands this replica's probe tokens to its router: the leader's own, else those in the leader's row. Those in a row from
 // before this life, and in the first row of it, may have been used by the life before: they count as lapsed.
-func (n *Node) grant(rows []*monitor.Row, second int64, fleet *statemachine.Fleet) {
-	n.grants = n.pipeline.Grant(rows, n.cfg.Replica, fleet, second)
+func (n *Node) grant(rows []*monitor.Row, second int64, fleet *statemachine.Fleet, steps []monitor.ScopeEvidence) {
+	n.grants = n.pipeline.Grant(rows, n.cfg.Replica, fleet, second, steps)
 	grants := n.grants
 	lapsed := false
 	if n.control.View().Leader != 0 {
