@@ -147,3 +147,33 @@ func TestAPartIsWellWithItsChannel(t *testing.T) {
 		t.Error("it lasts when the channel is well")
 	}
 }
+
+// What parts of a channel showed while its share was lowered is over when the share is raised, and stands when it is lowered further.
+func TestPartsForgetWhenALoweredShareIsRaised(t *testing.T) {
+	for name, c := range map[string]struct {
+		next  statemachine.Share
+		wants bool
+	}{
+		"raised":  {statemachine.FullShare / 2, false},
+		"lowered": {statemachine.FullShare / 8, true},
+	} {
+		f, p := sequentialFleet("c1", "c2"), NewPipeline()
+		play(p, f, t0, 400, append(wellFlows("c1", "c2"), flow{channel: "c1", bank: "ABC", account: "a2", good: 1})...)
+		channel := statemachine.ChannelScope("c1")
+		st := statemachine.State{
+			Scope: channel, Phase: statemachine.Ramping, Kind: statemachine.Degraded, Generation: 1, After: 9,
+			Share: statemachine.FullShare / 4, Base: statemachine.ShareOf(0.2), Incident: "i1",
+		}
+		f.States[channel] = st
+		for i := range int64(4) {
+			p.Observe(sumOf(t0+400+i, 10, flow{channel: "c1", bank: "ABC", account: "a2", bad: 1, coded: true}), f)
+		}
+		st.Step, st.Share, st.After = 1, c.next, 10
+		f.States[channel] = st
+		p.Observe(sumOf(t0+404, 10, wellFlows("c2")...), f)
+		account := p.detector.History().items[statemachine.Scope{Kind: statemachine.ScopeAccount, Channel: "c1", Of: "a2"}]
+		if got := account.track.suspicion() > 0; got != c.wants {
+			t.Errorf("%s: the account is suspected: %v", name, got)
+		}
+	}
+}

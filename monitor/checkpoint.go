@@ -11,7 +11,7 @@ import (
 )
 
 // checkpointVersion is the second byte of a checkpoint. It changes with the layout.
-const checkpointVersion = 4
+const checkpointVersion = 5
 
 // newCheckpoint begins a checkpoint, or a part of one.
 func newCheckpoint() packer { return packer{[]byte{packVersion, checkpointVersion}} }
@@ -39,6 +39,7 @@ func (h *History) pack() []byte {
 		p.uint(m.generation)
 		p.int(m.after)
 		p.b = append(p.b, byte(m.phase))
+		p.uint(uint64(m.lowered))
 	}
 	p.uint(uint64(len(h.order)))
 	for _, s := range h.order {
@@ -67,8 +68,8 @@ func parseHistory(b []byte, x *expectation) (*History, error) {
 		scope statemachine.Scope
 		mark
 	}
-	for _, m := range unpackList(u, 6, func() marked {
-		return marked{u.scope(), mark{u.uint(), u.int(), statemachine.Phase(u.byte())}}
+	for _, m := range unpackList(u, 7, func() marked {
+		return marked{u.scope(), mark{u.uint(), u.int(), statemachine.Phase(u.byte()), statemachine.Share(min(u.uint(), uint64(statemachine.FullShare)))}} //nolint:gosec // at most FullShare
 	}) {
 		h.marks[m.scope] = m.mark
 	}

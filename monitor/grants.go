@@ -16,6 +16,7 @@ const (
 	firstProbe   = 0.72 // over the budget: would-be payments before the first probe
 	nextProbe    = 1.5  // over the budget: between a failed probe and the next
 	quietProbe   = 1.1  // the same on a quiet scope
+	hintOfEnd    = 1    // odds, in nats, from which on probes speak for an end: one good probe of a mild fault does not
 	searchPart   = 0.6  // of the budget, for probes while none speak for an end
 	grantTrickle = 300  // seconds
 	grantAhead   = 3    // tokens in flight once the probes look good
@@ -211,7 +212,7 @@ func (p *probing) affordable(of probeOf, second, interval int64) uint64 {
 	budget := of.policy.ProbeBudget.Fraction()
 	idle := second - max(p.last, p.closed)
 	flying := p.unused() + p.unanswered(second-of.silence+1)
-	if of.odds <= 0 {
+	if of.odds < hintOfEnd {
 		if flying == 0 && (p.due(of, second, interval) || idle >= max(grantTrickle, interval)) {
 			return 1
 		}

@@ -28,6 +28,7 @@ type mark struct {
 	generation uint64
 	after      int64
 	phase      statemachine.Phase
+	lowered    statemachine.Share // what a mild fault has left of it, 0 = not lowered
 }
 
 // series is one item's seconds with evidence, oldest first.
@@ -179,7 +180,7 @@ func (h *History) follow(f *statemachine.Fleet) {
 			h.waking.everyone = h.waking.everyone || special && !s.special
 			s.special = special
 		}
-		old, is := h.marks[scope], mark{st.Generation, st.After, st.Phase} // never seen is never touched
+		old, is := h.marks[scope], mark{st.Generation, st.After, st.Phase, loweredTo(&st)} // never seen is never touched
 		if old != is {
 			h.marks[scope] = is
 			h.restart(scope, old, is, f)
@@ -194,9 +195,17 @@ func (h *History) special(st *statemachine.State) bool {
 		st.Phase == statemachine.Healthy && int64(st.Probation)/1000 > h.now
 }
 
+// loweredTo is the share that a mild fault has left of a scope, 0 where it is not lowered.
+func loweredTo(st *statemachine.State) statemachine.Share {
+	if st.Phase == statemachine.Ramping && st.Kind == statemachine.Degraded {
+		return st.Share
+	}
+	return 0
+}
+
 // restart restarts the items that a scope's change of state concerns.
 func (h *History) restart(scope statemachine.Scope, old, is mark, f *statemachine.Fleet) {
-	life := old.generation != is.generation
+	life := old.generation != is.generation || old.lowered > 0 && is.lowered > old.lowered // what its parts showed is over with it
 	closed := life && (is.phase == statemachine.Disabled || is.phase == statemachine.Ramping && old.phase == statemachine.Healthy)
 	for item, s := range h.items {
 		if !overlap(scope, item, f) {

@@ -14,6 +14,7 @@ const (
 	RuleProbes  = "probes"  // probes against the fault's own rate
 	RuleRamp    = "ramp"    // a ramp step against the fault's own rate, and against any that would matter
 	RuleLowered = "lowered" // a step of a lowered share: back at normal, or clearly worse than the fault it was lowered for
+	RuleRaised  = "raised"  // a lowered share that was raised: the fault is still there
 )
 
 // The rates that a way back is tested for.
@@ -41,8 +42,9 @@ const (
 	failProbes     = math.Ln10              // a scope that is well fails its probes at most once in ten times
 	passStep       = math.Ln10              // of each ramp step
 	failStep       = 7.5                    // of a ramp step, and of a lowered share
-	backAtNormal   = 2 * math.Ln10          // ln 100, of a lowered share; statemachine asks for ln 20 as well
-	stillNormal    = 2.995732273553991      // ln 20, of the steps that follow: they need not show again what was shown
+	backAtNormal   = 2.995732273553991      // ln 20, of a lowered share
+	stillNormal    = math.Ln10              // of the steps that follow; statemachine asks for as much
+	failRaised     = 2.995732273553991      // ln 20, of a lowered share that was raised: the fault is still there
 )
 
 // Which of these levels a test passes at.
@@ -164,6 +166,10 @@ func judgeLowered(st statemachine.State, ev statemachine.StepEvidence, p statema
 	}
 	e.Statistic, e.Threshold = odds(e.Answered, e.Bad, e.Baseline, e.Fault), backAtNormal
 	if ev.Raised {
+		if e.Statistic <= -failRaised {
+			e.Rule, e.Statistic, e.Threshold = RuleRaised, -e.Statistic, failRaised
+			return statemachine.Failed
+		}
 		e.Threshold = stillNormal
 	}
 	back := e.Statistic >= e.Threshold
@@ -188,7 +194,7 @@ func complete(ev statemachine.StepEvidence, p statemachine.Policy) bool {
 func recomputeStep(e statemachine.Evidence) bool {
 	const slack = 1e-6
 	switch e.Rule {
-	case RuleProbes, RuleRamp, RuleLowered:
+	case RuleProbes, RuleRamp, RuleLowered, RuleRaised:
 	default:
 		return false
 	}
@@ -196,8 +202,11 @@ func recomputeStep(e statemachine.Evidence) bool {
 		return false
 	}
 	least := failStep
-	if e.Rule == RuleProbes {
+	switch e.Rule {
+	case RuleProbes:
 		least = failProbes
+	case RuleRaised:
+		least = failRaised
 	}
 	against := -odds(e.Answered, e.Bad, e.Baseline, e.Fault)
 	return e.Threshold >= least-slack && against >= e.Threshold-slack && math.Abs(against-e.Statistic) <= slack*max(1, against)
@@ -228,6 +237,10 @@ func tellStep(judgement statemachine.Judgement, e *statemachine.Evidence) string
 	case judgement == statemachine.Passed:
 		return text + fmt.Sprintf("; that is %s likelier of a channel that is well (%s fail) than of the fault (%s fail)",
 			times(e.Statistic), percent(e.Baseline), percent(e.Fault))
+	case e.Statistic >= e.Threshold && e.Rule == RuleProbes:
+		return text + "; that is enough once it has lasted, for the fault may come and go"
+	case e.Statistic >= e.Threshold:
+		return text + "; that is enough once what was sent has answered"
 	}
 	return text + fmt.Sprintf("; the evidence that the fault of %s is over is %.1f of %.1f", percent(e.Fault), e.Statistic, e.Threshold)
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluice-pay/sluice/statemachine"
 )
@@ -82,8 +83,12 @@ func TestJudgeStepExplains(t *testing.T) {
 		"1 of 1 probes failed; that is 98 times likelier of the fault (98 % fail) than of a channel that is well (1.0 % fail)":      {1, 1, 1},
 		"1 of 1 probes succeeded; the evidence that the fault of 50 % is over is 0.7 of 6.9":                                        {0.5, 1, 0},
 		"no probes answered yet": {1, 0, 0},
+		"9 of 9 probes succeeded; that is enough once it has lasted, for the fault may come and go": {0.6, 9, 0},
 	} {
 		st, ev := stepOf(statemachine.Probing, c.base, c.answered, c.bad, 10)
+		if c.answered > 2 {
+			ev.Settle = time.Minute
+		}
 		if _, e := judgeStep(st, ev, sequentialPolicy(), 0.01); e.Explanation != want {
 			t.Errorf("got  %q\nwant %q", e.Explanation, want)
 		}
@@ -97,8 +102,8 @@ func TestJudgeStepOfALoweredShare(t *testing.T) {
 		want          statemachine.Judgement
 	}{
 		"nothing":               {0, 0, statemachine.Gathering},
-		"21 good":               {21, 0, statemachine.Gathering},
-		"22 good":               {22, 0, statemachine.Passed},
+		"14 good":               {14, 0, statemachine.Gathering},
+		"15 good":               {15, 0, statemachine.Passed},
 		"the fault goes on":     {100, 20, statemachine.Gathering},
 		"half of it":            {100, 10, statemachine.Gathering},
 		"somewhat worse":        {100, 26, statemachine.Gathering},
@@ -114,6 +119,29 @@ func TestJudgeStepOfALoweredShare(t *testing.T) {
 		ev.Settled = 0
 		if late, _ := judgeStep(st, ev, sequentialPolicy(), 0.01); late == statemachine.Passed {
 			t.Errorf("%s: passed before its attempts have answered", name)
+		}
+	}
+}
+
+// A share that was raised passes sooner, for it need not show again what was shown, and goes back where the fault is still there.
+func TestJudgeStepOfARaisedShare(t *testing.T) {
+	for name, c := range map[string]struct {
+		answered, bad float64
+		want          statemachine.Judgement
+	}{
+		"10 good":           {10, 0, statemachine.Gathering},
+		"11 good":           {11, 0, statemachine.Passed},
+		"one of six failed": {6, 1, statemachine.Gathering},
+		"the fault goes on": {10, 2, statemachine.Failed},
+	} {
+		st, ev := stepOf(statemachine.Ramping, 0.2, c.answered, c.bad, 10)
+		st.Kind, ev.Raised = statemachine.Degraded, true
+		got, e := judgeStep(st, ev, sequentialPolicy(), 0.01)
+		if got != c.want || recomputeStep(e) != (got == statemachine.Failed) {
+			t.Errorf("%s: %s (%s), want %s", name, got, e.Explanation, c.want)
+		}
+		if _, err := recomputeSequential(e); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

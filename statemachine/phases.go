@@ -94,7 +94,7 @@ func (t *turn) lower(mild bool, v Verdict) {
 // deserves says whether a lowered scope must be closed after all: it is clearly worse than the fault it was lowered for, or
 // that fault was a failing one from the start and only capacity held the cut back.
 func (t *turn) deserves(ev Evidence) bool {
-	if lowerBound(ev) > t.from.Base.Fraction() {
+	if t.from.worse(ev) {
 		return true
 	}
 	return t.from.Base >= ShareOf(t.policy.FailureRate) && t.now.Sub(t.from.StepSince) >= loadWindow
@@ -105,15 +105,16 @@ func (t *turn) rampingEvidence(e StepEvidence) {
 	switch e.Judgement {
 	case Failed:
 		ev := t.stepFinding(e)
-		worse := t.from.Kind != Degraded || lowerBound(ev) > t.from.Base.Fraction()
-		if !worse || t.mayNotAct(ev, e.Ruling) {
-			return
+		worse := t.from.Kind != Degraded || t.from.worse(ev)
+		switch {
+		case !worse && !e.Raised, t.mayNotAct(ev, e.Ruling):
+		case !worse: // raised too early
+			t.lower(true, Verdict{Evidence: ev, Ruling: e.Ruling})
+		case e.Ruling.Answer == Lower:
+			t.lower(false, Verdict{Evidence: ev, Ruling: e.Ruling})
+		default:
+			t.cut(ev)
 		}
-		if e.Ruling.Answer == Lower {
-			t.lower(false, Verdict{Kind: Failing, Evidence: ev, Ruling: e.Ruling})
-			return
-		}
-		t.cut(ev)
 	case Passed:
 		if t.stepOver(e) {
 			t.advance(e)

@@ -66,6 +66,7 @@ func (a scenarioArgs) evidence() StepEvidence {
 		Generation: uint64(a.number("gen", float64(a.s.state.Generation))), Step: uint32(a.number("step", float64(a.s.state.Step))),
 		Answered: a.number("answered", 20), Bad: a.number("bad", 0), Sent: uint64(a.number("sent", 20)), Settled: uint64(a.number("settled", 20)),
 		PerSecond: a.number("per_second", 30), Routers: int(a.number("routers", 1)), Ruling: a.ruling(),
+		Raised: a.number("raised", 0) == 1,
 	}
 	e.Evidence.Baseline = a.number("baseline", 0)
 	for _, j := range []Judgement{Gathering, Passed, Failed} {

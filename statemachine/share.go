@@ -16,7 +16,10 @@ const (
 
 // backOdds is how much likelier the old baseline must make a step's results than the fault's own rate before a lowered
 // share is raised (Wald's likelihood ratio).
-const backOdds = 20
+const backOdds = 10
+
+// worseOdds is how much likelier, in nats, another rate must make the evidence than the rate of the fault a share was lowered for.
+const worseOdds = 9
 
 // probingGrowth is the factor by which each failed probing lengthens the cool-down.
 const probingGrowth = 1.6
@@ -121,12 +124,20 @@ func WilsonLower(bad, answered float64) float64 {
 	return max(0, (centre-spread)/(1+z*z/answered))
 }
 
-// lowerBound is the evidence's own lower bound, or Wilson's where the detector gave none.
-func lowerBound(ev Evidence) float64 {
-	if ev.Lower > 0 {
-		return ev.Lower
+// worse says whether evidence shows clearly more failures than the fault for which a share was lowered, by the log likelihood
+// ratio of its own rate against the fault's (Wilks 1938). A renewed verdict is of those among thousands of results that fail most:
+// three of four do now and then where 5 % fail.
+func (s State) worse(ev Evidence) bool {
+	base := s.Base.Fraction()
+	if ev.Rate <= base || base <= 0 {
+		return ev.Rate > base
 	}
-	return WilsonLower(ev.Bad, ev.Answered)
+	good := max(0, ev.Answered-ev.Bad)
+	ratio := ev.Bad * math.Log(ev.Rate/base)
+	if good > 0 {
+		ratio += good * math.Log((1-ev.Rate)/(1-base))
+	}
+	return ratio >= worseOdds
 }
 
 // backAtBaseline compares two explanations of a step's results: the rate taken as normal (at least 1 %) and the fault's own.

@@ -21,6 +21,7 @@ const (
 	ruleProbes    = "probes"  // the test of probes
 	ruleRamp      = "ramp"    // the test of a step of the ramp
 	ruleLowered   = "lowered" // the test of a step of a lowered share
+	ruleRaised    = "raised"  // the same of one that was raised: the fault is still there
 	ruleRecovered = "recovered"
 )
 
@@ -142,6 +143,8 @@ func sequentialLine(e *configv1.Evidence) string {
 		line += "has weighed this step of the ramp"
 	case ruleLowered:
 		line += "has weighed what the lowered share lets through"
+	case ruleRaised:
+		line += "found the fault still there after the share was raised"
 	case ruleRecovered:
 		line += "found it back at what is normal"
 	case "":
