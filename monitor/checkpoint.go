@@ -69,7 +69,7 @@ func parseHistory(b []byte, x *expectation) (*History, error) {
 		mark
 	}
 	for _, m := range unpackList(u, 7, func() marked {
-		return marked{u.scope(), mark{u.uint(), u.int(), statemachine.Phase(u.byte()), statemachine.Share(min(u.uint(), uint64(statemachine.FullShare)))}} //nolint:gosec // at most FullShare
+		return marked{u.scope(), mark{u.uint(), u.int(), statemachine.Phase(u.byte()), statemachine.Share(min(u.uint(), uint64(statemachine.FullShare)))}}
 	}) {
 		h.marks[m.scope] = m.mark
 	}
