@@ -28,7 +28,7 @@ type view struct {
 func NewDetectors() *Detectors {
 	d := &Detectors{sent: NewSilence()}
 	d.results.history, d.silence.history = NewHistory(), newHistory(&silenceExpected)
-	d.results.onItsWay = d.sent.onItsWay
+	d.results.onItsWay, d.results.history.usual = d.sent.onItsWay, d.sent.usual
 	d.windows = &Windows{history: d.results.history}
 	return d
 }
@@ -116,6 +116,7 @@ func (d *Detectors) Restore(b []byte) error {
 		return fmt.Errorf("restore the detectors: %w", err)
 	}
 	*d.results.history, *d.silence.history, *d.sent = *histories[0], *histories[1], *sent
+	d.results.history.usual = d.sent.usual
 	return nil
 }
 

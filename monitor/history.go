@@ -21,6 +21,8 @@ type History struct {
 	marks     map[statemachine.Scope]mark
 	reporters []seenReporters // of the last minute
 	now       int64           // newest second
+
+	usual func(channel string) int64 // in how many seconds a channel's answers come, nil = at once
 }
 
 // mark is what was last seen of a state.
@@ -56,6 +58,14 @@ type seenReporters struct {
 }
 
 const reporterMemory = 60 // seconds
+
+// answersIn is how many seconds after the decision nearly all answers of a channel have come.
+func (h *History) answersIn(channel string) int64 {
+	if h.usual == nil {
+		return 0
+	}
+	return h.usual(channel)
+}
 
 // NewHistory returns an empty history of results.
 func NewHistory() *History { return newHistory(&resultsExpected) }

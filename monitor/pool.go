@@ -26,6 +26,7 @@ const (
 // looked is what other items show while one fails.
 type looked struct {
 	ratio   float64 // log likelihood ratio of the fault's rate against the normal ones, since the fault began
+	since   float64 // the same without the successes that were on their way when it began: they say nothing of what came after
 	suffix  float64 // the greatest of the newest seconds alone: the fault may have reached the others just now
 	bad     float64 // failures in those seconds
 	sick    int     // items that share them
@@ -43,14 +44,14 @@ func (l looked) joined() bool {
 func (l looked) lately() bool { return l.bad >= 2 && l.suffix >= poolJoined }
 
 // calm reports whether the others are shown to be well.
-func (l looked) calm() bool { return l.ratio <= poolCalm && !l.joined() }
+func (l looked) calm() bool { return l.since <= poolCalm && !l.joined() }
 
 // doubtful reports whether the others may fail too: no fresh evidence is no proof of health.
-func (l looked) doubtful() bool { return l.joined() || poolPrior*math.Exp(l.ratio) > poolDoubt }
+func (l looked) doubtful() bool { return l.joined() || poolPrior*math.Exp(l.since) > poolDoubt }
 
 // patience is how many seconds an alarm waits for more of the others: longest while acting on what they show would be a gamble.
 func (l looked) patience() int64 {
-	if poolPrior*math.Exp(l.ratio) > poolScarce {
+	if poolPrior*math.Exp(l.since) > poolScarce {
 		return poolLongest
 	}
 	return poolWait
@@ -64,6 +65,7 @@ type counted func(*Tally) (answered, bad float64)
 // old, or than poolFresh, would be.
 func (h *History) pool(items []statemachine.Scope, from int64, rate float64, speaks counted) looked {
 	var out looked
+	began := from
 	from = max(from-1, h.now-poolSeconds+1)
 	rate = min(poolMostRate, max(poolLeastRate, rate))
 	rates := [poolRates]float64{rate, max(0.1, 0.6*rate), 0.5}
@@ -73,17 +75,22 @@ func (h *History) pool(items []statemachine.Scope, from int64, rate float64, spe
 			list = append(list, pooled{series: s, from: len(s.points)})
 		}
 	}
-	var whole [2]float64
+	var whole, since [2]float64
 	for i := range list {
 		s := list[i].series
 		t := s.sum(from, h.now)
-		if n, bad := speaks(&t); n > 0 {
-			for k, q := range rates[:2] {
-				whole[k] += s.track.ratio(n, bad, q)
-			}
+		n, bad := speaks(&t)
+		if n == 0 {
+			continue
+		}
+		before := s.sum(from, began+h.answersIn(s.item.Channel)-1)
+		nBefore, badBefore := speaks(&before)
+		for k, q := range rates[:2] {
+			whole[k] += s.track.ratio(n, bad, q)
+			since[k] += s.track.ratio(n-(nBefore-badBefore), bad, q)
 		}
 	}
-	out.ratio = math.Log((math.Exp(min(700, whole[0])) + math.Exp(min(700, whole[1]))) / 2)
+	out.ratio, out.since = meanRatio(whole), meanRatio(since)
 	reach := max(poolFresh, h.now-from+1)
 	for _, length := range [...]int64{1, 2, 3, 5, 10, 20, 30, 60, 120, poolSeconds} {
 		if length > reach {
@@ -113,6 +120,11 @@ func (h *History) pool(items []statemachine.Scope, from int64, rate float64, spe
 		out.members = max(out.members, tally.members)
 	}
 	return out
+}
+
+// meanRatio is the log of the mean of two likelihood ratios.
+func meanRatio(logs [2]float64) float64 {
+	return math.Log((math.Exp(min(700, logs[0])) + math.Exp(min(700, logs[1]))) / 2)
 }
 
 // pooled is what one item shows in its newest seconds.

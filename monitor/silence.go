@@ -199,6 +199,22 @@ func (s *Silence) limit(channel string, p *statemachine.Policy) int64 {
 	return most
 }
 
+// usual is the age in whole seconds that nine in ten of a channel's answers do not exceed.
+func (s *Silence) usual(channel string) int64 {
+	const enough, unknown = 200, 1 // results; seconds
+	l := s.delays[channel]
+	if l == nil || l.total < enough {
+		return unknown
+	}
+	seen := 0.0
+	for b, bound := range AgeBounds {
+		if seen += l.ages[b]; seen >= 0.9*l.total {
+			return int64(bound)
+		}
+	}
+	return openSeconds
+}
+
 // onItsWay is the number of attempts of an item that were sent since a second, are not answered, and are not yet so old that
 // they hang.
 func (s *Silence) onItsWay(item statemachine.Scope, since, now int64, p *statemachine.Policy) (n uint32) {

@@ -1,0 +1,44 @@
+package monitor
+
+import "testing"
+
+// onlyCalm fails if anything is cut while seconds go by after ten calm minutes.
+func onlyCalm(t *testing.T, channels []string, calm []flow, seconds ...[]flow) {
+	t.Helper()
+	f, p := sequentialFleet(channels...), NewPipeline()
+	play(p, f, t0, 600, calm...)
+	for i, flows := range seconds {
+		got := p.Observe(sumOf(t0+600+int64(i), 10, flows...), f)
+		if c := cuts(got.Verdicts); len(c) > 0 {
+			t.Fatalf("second %d cuts %v", i, c)
+		}
+	}
+}
+
+// Failures are faster than successes: what succeeds elsewhere in the first second of a fault was sent before it, and proves
+// nothing about a fault of ours that has reached the others as well.
+func TestSuccessesSentBeforeAFaultProveNothing(t *testing.T) {
+	t.Parallel()
+	channels := []string{"c1", "c2", "c3"}
+	second := func(good, bad int) []flow {
+		return []flow{{channel: "c1", bank: "ICBC", bad: 3}, {channel: "c2", bank: "ICBC", good: good, bad: bad}, {channel: "c3", bank: "ICBC", good: good, bad: bad}}
+	}
+	onlyCalm(t, channels, calmFlows(channels...), second(9, 0), second(1, 0), second(0, 0), second(0, 3), second(0, 3), second(0, 3))
+}
+
+// The same of a bank: it is not well on other channels because of payments sent before it failed.
+func TestSuccessesSentBeforeABankFailedProveNothing(t *testing.T) {
+	t.Parallel()
+	channels := []string{"c1", "c2", "c3"}
+	second := func(one, good, bad int) (flows []flow) {
+		for _, c := range channels {
+			flows = append(flows, flow{channel: c, bank: "CCB", good: 5}, flow{channel: c, bank: "ABC", good: 5})
+		}
+		flows = append(flows, flow{channel: "c1", bank: "ICBC", bad: one, coded: true})
+		for _, c := range channels[1:] {
+			flows = append(flows, flow{channel: c, bank: "ICBC", good: good, bad: bad, coded: true})
+		}
+		return flows
+	}
+	onlyCalm(t, channels, calmFlows(channels...), second(4, 3, 0), second(4, 0, 0), second(4, 0, 4), second(4, 0, 4), second(4, 0, 4))
+}
