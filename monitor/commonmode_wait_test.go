@@ -42,3 +42,17 @@ func TestSuccessesSentBeforeABankFailedProveNothing(t *testing.T) {
 	}
 	onlyCalm(t, channels, calmFlows(channels...), second(4, 3, 0), second(4, 0, 0), second(4, 0, 4), second(4, 0, 4), second(4, 0, 4))
 }
+
+// One success elsewhere does not prove that a bank works there: one in ten passes even while it is down.
+func TestOneSuccessElsewhereDoesNotClearABank(t *testing.T) {
+	t.Parallel()
+	channels := []string{"c1", "c2", "c3"}
+	second := func(good, bad int) []flow {
+		flows := []flow{{channel: "c1", bank: "ICBC", bad: 3, coded: true}, {channel: "c2", bank: "ICBC", good: good}}
+		for _, c := range channels {
+			flows = append(flows, flow{channel: c, bank: "CCB", good: 5}, flow{channel: c, bank: "ABC", good: 5})
+		}
+		return append(flows, flow{channel: "c2", bank: "ICBC", bad: bad, coded: true}, flow{channel: "c3", bank: "ICBC", bad: bad, coded: true})
+	}
+	onlyCalm(t, channels, calmFlows(channels...), second(0, 0), second(1, 0), second(0, 0), second(0, 2), second(0, 2), second(0, 2))
+}

@@ -335,7 +335,7 @@ func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, 
 	if e.Detector == SequentialDetector {
 		l := seen.pool(others, from, e.Rate, speaking(coded))
 		down = l.joined() || len(sick) >= 2 && !l.calm()
-		return down, !down && !l.calm() && seen.younger(verdicts[0].Scope, others, bankWait)
+		return down, !down && l.doubtful() && seen.younger(verdicts[0].Scope, others, bankWait)
 	}
 	return sickEverywhere(sick, others, from, to, coded, seen, f), false
 }
