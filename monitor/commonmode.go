@@ -12,7 +12,9 @@ const (
 	commonRecheck  = 5   // seconds between examinations while cuts are withheld
 	commonDoubt    = 10  // seconds for which calm channels are not yet taken for a proof that our side works
 	commonPropose  = 60  // seconds after which people are told what to cut, domain by domain
-	commonConfirm  = 2   // seconds that an alarm without coded replies must last
+	commonConfirm  = 2   // seconds that an alarm without coded replies must last …
+	commonLeans    = 5   // … and while another channel's newest results speak for a fault
+	commonLeaning  = 2   // log likelihood ratio from which on they do
 	commonRate     = 0.6 // uncoded failure rate of a channel that our own fault reached
 	commonSpan     = 30  // seconds over which it must show
 	commonLookBack = 10  // seconds of failures before the detection that are forgotten with it
@@ -65,7 +67,7 @@ func (m *CommonMode) Observe(views []*view, f *statemachine.Fleet, second int64)
 		ours := false
 		for _, v := range views {
 			v.verdicts = slices.DeleteFunc(v.verdicts, func(verdict statemachine.Verdict) bool {
-				found, wait := m.examine(&verdict, v.history, f, second)
+				found, wait := m.examine(&verdict, v.history, views[0].history, f, second)
 				if found || wait {
 					suspects = append(suspects, channelsOf(verdict.Scope, f)...)
 				}
@@ -100,17 +102,25 @@ func (m *CommonMode) Observe(views []*view, f *statemachine.Fleet, second int64)
 	return alerts, 0
 }
 
+// mayBeOurs reports whether a verdict would cut something for failures that may be our own side's.
+func mayBeOurs(v *statemachine.Verdict) bool {
+	return (v.Kind == statemachine.Failing || v.Kind == statemachine.MildlyFailing) && !codedAlone(v.Evidence)
+}
+
 // examine reports whether channels that have nothing to do with a failing scope fail with it, or whether that is not known
-// yet.
-func (m *CommonMode) examine(v *statemachine.Verdict, seen *History, f *statemachine.Fleet, second int64) (found, wait bool) {
-	if v.Kind != statemachine.Failing && v.Kind != statemachine.MildlyFailing || codedAlone(v.Evidence) {
+// yet. results are what came back; seen may be what did not.
+func (m *CommonMode) examine(v *statemachine.Verdict, seen, results *History, f *statemachine.Fleet, second int64) (found, wait bool) {
+	if !mayBeOurs(v) {
 		return false, false
 	}
-	if s := seen.items[v.Scope]; s != nil && s.track.crossed != 0 && second-s.track.crossed < commonConfirm {
+	age := second - seen.alarmed(v.Scope, f)
+	if age < commonConfirm {
 		return false, true // a fault of ours may reach the others in this very second
 	}
+	young := seen == results && age < commonLeans
 	for _, c := range channelsOf(v.Scope, f) {
 		others := unrelated(c, seen, f)
+		wait = wait || young && slices.ContainsFunc(others, func(o statemachine.Scope) bool { return leans(o, seen) })
 		l := seen.pool(others, v.Evidence.From, v.Evidence.Rate, uncoded)
 		l.coincides = slices.ContainsFunc(others, func(o statemachine.Scope) bool { return coincides(o, seen) }) || justClosed(c, f, second)
 		switch {
@@ -150,6 +160,11 @@ func coincides(item statemachine.Scope, seen *History) bool {
 	return l.bad >= bad && l.suffix >= ratio
 }
 
+// leans reports whether the newest results of another channel speak for a fault, be it a single one: it may begin there as well.
+func leans(item statemachine.Scope, seen *History) bool {
+	return seen.pool([]statemachine.Scope{item}, seen.now, commonRate, uncoded).suffix >= commonLeaning
+}
+
 // justClosed reports whether automation closed an unrelated channel seconds ago: what fails now may be the same.
 func justClosed(channel string, f *statemachine.Fleet, second int64) bool {
 	return slices.ContainsFunc(f.Recent, func(r statemachine.RecentCut) bool {
@@ -166,6 +181,21 @@ func (h *History) uncodedRate(channel string) float64 {
 	t := h.Over(statemachine.ChannelScope(channel), h.now-commonSpan+1, h.now)
 	n, bad := uncoded(&t)
 	return min(commonRate, max(poolLeastRate, bad/max(1, n)))
+}
+
+// alarmed is the second in which the running alarm began that a scope is blamed for: its own, or of a scope that raises none
+// itself, the first on its channels. 0 without one.
+func (h *History) alarmed(scope statemachine.Scope, f *statemachine.Fleet) (since int64) {
+	if s := h.items[scope]; s != nil && s.track.crossed != 0 {
+		return s.track.crossed
+	}
+	channels := channelsOf(scope, f)
+	for _, s := range h.order {
+		if at := s.track.crossed; at != 0 && (since == 0 || at < since) && slices.Contains(channels, s.item.Channel) {
+			since = at
+		}
+	}
+	return since
 }
 
 // younger reports whether an alarm is so young that evidence of others may still come within so many seconds. Where they
@@ -217,9 +247,8 @@ func (m *CommonMode) Withhold(verdicts []statemachine.Verdict, seen *History) {
 
 func (m *CommonMode) ruling(v *statemachine.Verdict, seen *History) statemachine.Ruling {
 	reporters := seen.Reporters()
-	failing := v.Kind == statemachine.Failing || v.Kind == statemachine.MildlyFailing
 	switch {
-	case !failing || codedAlone(v.Evidence):
+	case !mayBeOurs(v):
 	case m.Active():
 		return statemachine.Ruling{
 			Answer: statemachine.Refuse, Guard: statemachine.GuardCommonMode,

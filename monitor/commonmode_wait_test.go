@@ -56,3 +56,34 @@ func TestOneSuccessElsewhereDoesNotClearABank(t *testing.T) {
 	}
 	onlyCalm(t, channels, calmFlows(channels...), second(0, 0), second(1, 0), second(0, 0), second(0, 2), second(0, 2), second(0, 2))
 }
+
+// A quiet channel that begins to fail is not outvoted by a busy one that our own fault reaches a second later.
+func TestAnotherChannelThatBeginsToFailIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	channels := []string{"c1", "c2", "c3"}
+	second := func(two, three int) []flow {
+		return []flow{
+			{channel: "c1", bank: "ICBC", bad: 3},
+			{channel: "c1", bank: "CCB", bad: 3},
+			{channel: "c2", bank: "ICBC", good: 20 - two, bad: two},
+			{channel: "c3", bank: "ICBC", good: 1 - three, bad: three},
+		}
+	}
+	onlyCalm(t, channels, calmFlows(channels...), second(0, 0), second(0, 0), second(0, 1), second(14, 1), second(14, 1), second(14, 1))
+}
+
+// A part that explains why its channel fails must have failed as long as the channel must.
+func TestAPartWaitsAsLongAsItsChannel(t *testing.T) {
+	t.Parallel()
+	channels := []string{"c1", "c2", "c3"}
+	second := func(one, elsewhere int) []flow {
+		flows := []flow{{channel: "c1", bank: "ICBC", bad: one}}
+		for _, c := range channels[1:] {
+			flows = append(flows, flow{channel: c, bank: "CCB", good: 10 - elsewhere, bad: elsewhere}, flow{channel: c, bank: "ICBC", good: 10 - elsewhere, bad: elsewhere})
+		}
+		return flows
+	}
+	calm := append(calmFlows("c2", "c3"), flow{channel: "c1", bank: "ICBC", good: 40, bad: 1}, flow{channel: "c1", bank: "CCB", good: 400})
+	chance := []flow{{channel: "c1", bank: "ABC", bad: 1}, {channel: "c1", bank: "CCB", good: 4}}
+	onlyCalm(t, channels, calm, second(2, 0), append(second(3, 0), chance...), second(2, 9), second(2, 9), second(2, 9))
+}
