@@ -114,7 +114,7 @@ func (m *CommonMode) examine(v *statemachine.Verdict, seen, results *History, f 
 		return false, false
 	}
 	age := second - seen.alarmed(v.Scope, f)
-	if age < commonConfirm {
+	if age < commonConfirm && (seen == results || !results.answerElsewhere(v, f)) {
 		return false, true // a fault of ours may reach the others in this very second
 	}
 	young := seen == results && age < commonLeans
@@ -132,6 +132,15 @@ func (m *CommonMode) examine(v *statemachine.Verdict, seen, results *History, f 
 		}
 	}
 	return false, wait
+}
+
+// answerElsewhere reports whether unrelated channels go on answering well after a scope has fallen silent. Silence shows late: what
+// they answered meanwhile was mostly sent after it began.
+func (h *History) answerElsewhere(v *statemachine.Verdict, f *statemachine.Fleet) bool {
+	return !slices.ContainsFunc(channelsOf(v.Scope, f), func(c string) bool {
+		others := unrelated(c, h, f)
+		return len(others) == 0 || h.pool(others, v.Evidence.From-1, v.Evidence.Rate, uncoded).doubtful()
+	})
 }
 
 // doubts reports whether a relapse may be our own fault: other channels fail as well, or have shown nothing since.

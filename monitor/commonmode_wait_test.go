@@ -1,6 +1,11 @@
 package monitor
 
-import "testing"
+import (
+	"slices"
+	"testing"
+
+	"github.com/sluice-pay/sluice/statemachine"
+)
 
 // onlyCalm fails if anything is cut while seconds go by after ten calm minutes.
 func onlyCalm(t *testing.T, channels []string, calm []flow, seconds ...[]flow) {
@@ -86,4 +91,46 @@ func TestAPartWaitsAsLongAsItsChannel(t *testing.T) {
 	calm := append(calmFlows("c2", "c3"), flow{channel: "c1", bank: "ICBC", good: 40, bad: 1}, flow{channel: "c1", bank: "CCB", good: 400})
 	chance := []flow{{channel: "c1", bank: "ABC", bad: 1}, {channel: "c1", bank: "CCB", good: 4}}
 	onlyCalm(t, channels, calm, second(2, 0), append(second(3, 0), chance...), second(2, 9), second(2, 9), second(2, 9))
+}
+
+// Silence shows seconds late. Channels that have answered all the while prove that our side works, so that nothing is waited
+// for; channels that fall silent as well are waited for.
+func TestAHangIsNotWaitedForWhereOthersAnswer(t *testing.T) {
+	t.Parallel()
+	channels := []string{"c1", "c2", "c3"}
+	run := func(answering ...string) (after int) {
+		f, p := sequentialFleet(channels...), NewPipeline()
+		for i := range int64(660) {
+			var flows []flow
+			for _, c := range channels {
+				good := 3
+				if i >= 600 && !slices.Contains(answering, c) {
+					good = 0
+				}
+				for _, bank := range []string{"ICBC", "CCB"} {
+					flows = append(flows, flow{channel: c, bank: bank, good: good, age: 1})
+				}
+			}
+			sum := sumOf(t0+i, 10, flows...)
+			for k := range sum.Items {
+				sent := uint32(6)
+				if sum.Items[k].Item.Kind == statemachine.ScopeInstrument {
+					sent = 3
+				}
+				sum.Items[k].Sent[statemachine.KindNormal] = sent
+			}
+			if got := cuts(p.Observe(sum, f).Verdicts); len(got) > 0 {
+				equal(t, "cuts", got, []string{"c1"})
+				return int(i) - 600
+			}
+		}
+		return -1
+	}
+	after := run("c2", "c3")
+	if after < 3 || after > 4 {
+		t.Errorf("a channel that hangs while others answer is cut after %d s", after)
+	}
+	if after := run(); after != -1 {
+		t.Errorf("cut after %d s while all hang", after)
+	}
 }
