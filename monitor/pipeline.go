@@ -74,6 +74,7 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 		localised := Localise(v.verdicts, v.history, f, suspects)
 		v.verdicts, down = localised.Verdicts, append(down, localised.BanksDown...)
 	}
+	views[0].verdicts = withRelapses(views[0].verdicts, p.relapses(suspects, f), f)
 	alerts, ended := p.common.Observe(views, f, sum.Second)
 	out.Alerts = slices.Concat(alerts, told)
 	if ended != 0 { // what was seen meanwhile was our own fault and must cut nothing afterwards
@@ -115,6 +116,15 @@ func merged(views []*view, f *statemachine.Fleet) []statemachine.Verdict {
 	}
 	slices.SortStableFunc(all, func(a, b statemachine.Verdict) int { return a.Scope.Compare(b.Scope) })
 	return all
+}
+
+// relapses are the scopes that came back from their probes and fail again, beyond what banks explain that fail elsewhere.
+func (p *Pipeline) relapses(suspects []suspectBank, f *statemachine.Fleet) []statemachine.Verdict {
+	history := p.detector.History()
+	all := p.steps.Relapses(f, func(s statemachine.Scope) float64 { return history.baseline(s, f) })
+	return slices.DeleteFunc(all, func(v statemachine.Verdict) bool {
+		return !history.beyondBanks(&v, suspects) || history.bankElsewhere(&v.Evidence)
+	})
 }
 
 // judged judges the evidence of every step. While our own side fails, failures without a coded reply are no relapse.

@@ -190,10 +190,12 @@ func complete(ev statemachine.StepEvidence, p statemachine.Policy) bool {
 	return float64(ev.Settled) >= p.StepSettled*float64(ev.Sent)
 }
 
-// recomputeStep says from its numbers alone whether evidence is of probes or a step that failed by judgeStep.
+// recomputeStep says from its numbers alone whether evidence is of probes or a step that failed by judgeStep, or of a relapse.
 func recomputeStep(e statemachine.Evidence) bool {
 	const slack = 1e-6
 	switch e.Rule {
+	case RuleRelapse:
+		return relapses(&e)
 	case RuleProbes, RuleRamp, RuleLowered, RuleRaised:
 	default:
 		return false

@@ -43,7 +43,7 @@ func recomputeSequential(e statemachine.Evidence) (statemachine.VerdictKind, err
 		kind, holds = statemachine.MildlyFailing, over && ratio >= e.Threshold
 	case RuleRecovered:
 		kind, holds = statemachine.Recovered, e.Statistic >= e.Threshold
-	case RuleProbes, RuleRamp, RuleLowered, RuleRaised:
+	case RuleProbes, RuleRamp, RuleLowered, RuleRaised, RuleRelapse:
 		holds = recomputeStep(e)
 	default:
 		return statemachine.VerdictNone, fmt.Errorf("%w: unknown rule %q", ErrEvidence, e.Rule)

@@ -17,6 +17,7 @@ type ScopeEvidence struct {
 // since the running step began, and what the routers' gates counted.
 type Steps struct {
 	scopes map[statemachine.Scope]*step
+	home   map[statemachine.Scope]*homecoming
 	delays delays
 	now    int64
 }
@@ -35,8 +36,9 @@ type step struct {
 	first      int64       // second of the first attempt, 0 = none
 	phase      statemachine.Phase
 	share      statemachine.Share
-	raised     bool // it follows a step of a lesser share
-	well       bool // its probes would have passed at some time
+	raised     bool               // it follows a step of a lesser share
+	well       bool               // its probes would have passed at some time
+	base       statemachine.Share // the fault's rate
 	demand     rolling
 	routers    [loadSpan]uint32
 	comeback   comeback
@@ -50,7 +52,7 @@ type openSends struct {
 
 // NewSteps returns empty steps.
 func NewSteps() *Steps {
-	return &Steps{scopes: map[statemachine.Scope]*step{}, delays: delays{}}
+	return &Steps{scopes: map[statemachine.Scope]*step{}, home: map[statemachine.Scope]*homecoming{}, delays: delays{}}
 }
 
 // Observe takes the sum of one sealed second.
@@ -74,16 +76,20 @@ func (s *Steps) Observe(sum *SecondCounts, f *statemachine.Fleet) {
 		st.gather(scope, state.Phase, sum, f, state.After == 0 || sum.Revision > state.After)
 		st.settle(sum.Second - openKept)
 	}
+	s.watch(sum, f)
 }
 
 // follow begins a new step where the state did, and forgets scopes that are healthy.
 func (s *Steps) follow(f *statemachine.Fleet) {
 	for scope, state := range f.States {
+		st := s.scopes[scope]
 		if state.Phase == statemachine.Healthy {
+			if st != nil {
+				s.returned(scope, st, state)
+			}
 			delete(s.scopes, scope)
 			continue
 		}
-		st := s.scopes[scope]
 		switch {
 		case st == nil:
 			st = &step{comeback: comeback{closed: s.now}}
@@ -102,7 +108,7 @@ func (s *Steps) follow(f *statemachine.Fleet) {
 // next is the step that follows. Would-be traffic, routers and what was learned of the scope since it was closed go on.
 func (st *step) next(to statemachine.State, now int64) *step {
 	n := &step{
-		generation: to.Generation, number: to.Step, phase: to.Phase, share: to.Share,
+		generation: to.Generation, number: to.Step, phase: to.Phase, share: to.Share, base: to.Base,
 		raised: st.generation == to.Generation && to.Share > st.share,
 		demand: st.demand, routers: st.routers, comeback: st.comeback,
 	}
@@ -279,9 +285,14 @@ func (st *step) lately(p statemachine.Policy, now int64) (Tally, int64) {
 // Forgive forgets the results gathered so far, where failures turned out to be our own fault.
 func (s *Steps) Forgive() {
 	for _, st := range s.scopes {
-		st.tally, st.points, st.reasons, st.from = Tally{}, nil, nil, 0
+		st.forgive()
+	}
+	for _, h := range s.home {
+		h.forgive()
 	}
 }
+
+func (st *step) forgive() { st.tally, st.points, st.reasons, st.from = Tally{}, nil, nil, 0 }
 
 // stepResults are how many results of probes or a ramp step are looked at where there are more: many good ones of before
 // must not outweigh a fault that begins.

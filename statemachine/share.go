@@ -72,12 +72,18 @@ func (p Policy) probation(perSecond float64) time.Duration {
 }
 
 // faultRate is the rate of the fault after this evidence of it. A relapse speaks for the same fault as before, unless what it
-// shows contradicts that: results of a ramp step are few, and those before the relapse are among them.
+// shows contradicts that: results of a ramp step are few, and those before the relapse are among them. Of a scope that went
+// home without a ramp the detector knows what it was closed for.
 func (s State) faultRate(ev Evidence) Share {
-	known := s.Base.Fraction()
-	if s.Phase == Ramping && s.Kind == Cut && known > 0 && WilsonLower(ev.Bad, ev.Answered) <= known &&
-		known <= 1-WilsonLower(ev.Answered-ev.Bad, ev.Answered) {
-		return s.Base
+	known := Share(0)
+	switch {
+	case s.Phase == Healthy && ev.Fault > 0:
+		known = ShareOf(ev.Fault)
+	case s.Phase == Ramping && s.Kind == Cut:
+		known = s.Base
+	}
+	if rate := known.Fraction(); rate > 0 && WilsonLower(ev.Bad, ev.Answered) <= rate && rate <= 1-WilsonLower(ev.Answered-ev.Bad, ev.Answered) {
+		return known
 	}
 	return ShareOf(ev.Rate)
 }

@@ -180,12 +180,17 @@ func TestTheFaultsRateOutlivesItsProbes(t *testing.T) {
 	open := NewState(ChannelScope("union"))
 	ramp := State{Scope: open.Scope, Phase: Ramping, Share: 50_000, Kind: Cut, Incident: "i", Base: ShareOf(0.5)}
 	probing := State{Scope: open.Scope, Phase: Probing, Generation: 4, Kind: Cut, Incident: "i", Base: ShareOf(0.2), CutBy: Automation}
+	home := open
+	home.Probation = At(scenarioStart.Add(time.Minute))
+	again := func(e Evidence, fault float64) Evidence { e.Fault = fault; return e }
 	for name, c := range map[string]struct {
 		s    State
 		ev   Evidence
 		want float64
 	}{
 		"detected":                        {open, ev(6, 8), 0.75},
+		"again, after it came home":       {home, again(ev(2, 3), 0.3), 0.3},
+		"again, clearly worse":            {home, again(ev(9, 9), 0.3), 1},
 		"relapse of the same fault":       {ramp, ev(3, 9), 0.5},
 		"relapse that is clearly worse":   {ramp, ev(40, 40), 1},
 		"relapse that is clearly milder":  {ramp, ev(20, 100), 0.2},
