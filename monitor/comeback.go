@@ -10,14 +10,17 @@ import (
 // had its part in the cut they show the worst of it.
 const closedBy = 5
 
-// youngFault is how old a fault is before it is known to be none of many, and youngSettle how long a scope with a younger one
-// must be well before its probes may pass: one that breaks and heals by turns would be opened in each of its good times.
+// A fault is young, and not known to be none of many, until it is youngFault old; on quiet scopes, where few payments show its
+// good times, until it has seen youngPayments, youngQuiet at most. youngSettle is how long a scope with a young fault must be well
+// before its probes may pass: one that breaks and heals by turns would be opened in each of its good times.
 const (
-	youngFault  = 60 * time.Second
-	youngSettle = 25 * time.Second
-	mostSettle  = time.Minute
-	longerSpell = 1.25 // over the longest good time that ended
-	settleRate  = 0.5  // a fault that fails less breaks and heals at every payment
+	youngFault    = 60 * time.Second
+	youngPayments = 10
+	youngQuiet    = 2 * time.Minute
+	youngSettle   = 25 * time.Second
+	mostSettle    = time.Minute
+	longerSpell   = 1.25 // over the longest good time that ended
+	settleRate    = 0.5  // a fault that fails less breaks and heals at every payment
 )
 
 // comeback is what was learned of a scope since it was closed. It outlives the steps.
@@ -67,12 +70,20 @@ func (c *comeback) calm(now int64) time.Duration {
 	return time.Duration(now-c.from) * time.Second
 }
 
-// settle is how long that must be before probes may pass, for a fault of a rate.
-func (c *comeback) settle(rate float64, now int64) (need time.Duration) {
+// young is how old a fault must be to be so no longer, on a scope of so many payments a second.
+func young(perSecond float64) time.Duration {
+	if perSecond*youngQuiet.Seconds() <= youngPayments {
+		return youngQuiet
+	}
+	return max(youngFault, time.Duration(youngPayments/perSecond*float64(time.Second)))
+}
+
+// settle is how long that must be before probes may pass, for a fault of a rate, on a scope of so many payments a second.
+func (c *comeback) settle(rate, perSecond float64, now int64) (need time.Duration) {
 	if rate < settleRate {
 		return 0
 	}
-	if c.longest > 0 || time.Duration(now-c.closed)*time.Second < youngFault {
+	if c.longest > 0 || time.Duration(now-c.closed)*time.Second < young(perSecond) {
 		need = youngSettle
 	}
 	return min(mostSettle, max(need, time.Duration(longerSpell*float64(c.longest))))
@@ -115,7 +126,7 @@ func (st *step) probes(e *statemachine.StepEvidence, policy statemachine.Policy,
 	} else {
 		c.ended(now)
 	}
-	e.Odds, e.Settle = odds, c.settle(e.Fault, now)
+	e.Odds, e.Settle = odds, c.settle(e.Fault, e.PerSecond, now)
 	if well {
 		e.Calm = c.calm(now)
 	}

@@ -70,31 +70,36 @@ func TestComebackRate(t *testing.T) {
 
 func TestComebackSettles(t *testing.T) {
 	c := comeback{closed: t0}
-	if got := c.settle(0.9, t0+30); got != youngSettle {
+	if got := c.settle(0.9, 1, t0+30); got != youngSettle {
 		t.Errorf("a young fault settles for %v", got)
 	}
-	if got := c.settle(0.2, t0+30); got != 0 {
+	if got := c.settle(0.2, 1, t0+30); got != 0 {
 		t.Errorf("a mild fault settles for %v", got)
 	}
-	if got := c.settle(0.9, t0+60); got != 0 {
+	if got := c.settle(0.9, 1, t0+60); got != 0 {
 		t.Errorf("an old fault settles for %v", got)
+	}
+	for perSecond, want := range map[float64]int64{5: 60, 0.1: 100, 0.02: 120, 0: 120} { // seconds for which it is young
+		if c.settle(0.9, perSecond, t0+want-1) != youngSettle || c.settle(0.9, perSecond, t0+want) != 0 {
+			t.Errorf("with %g payments a second a fault is young for another time than %d s", perSecond, want)
+		}
 	}
 	c.lasts(t0+100, false)
 	if got := c.calm(t0 + 115); got != 15*time.Second {
 		t.Errorf("calm for %v", got)
 	}
 	c.ended(t0 + 140) // too few results to call it well
-	if got := c.settle(0.9, t0+150); got != 0 {
+	if got := c.settle(0.9, 1, t0+150); got != 0 {
 		t.Errorf("chance settles for %v", got)
 	}
 	c.lasts(t0+200, true)
 	c.ended(t0 + 232)
-	if got := c.settle(0.9, t0+300); got != 40*time.Second {
+	if got := c.settle(0.9, 1, t0+300); got != 40*time.Second {
 		t.Errorf("after 32 good seconds that ended it settles for %v", got)
 	}
 	c.lasts(t0+300, true)
 	c.ended(t0 + 400)
-	if got := c.settle(0.9, t0+500); got != mostSettle {
+	if got := c.settle(0.9, 1, t0+500); got != mostSettle {
 		t.Errorf("it settles for %v at most", got)
 	}
 }
