@@ -22,6 +22,7 @@ const (
 	ruleRamp      = "ramp"    // the test of a step of the ramp
 	ruleLowered   = "lowered" // the test of a step of a lowered share
 	ruleRaised    = "raised"  // the same of one that was raised: the fault is still there
+	ruleRelapse   = "relapse" // fails again as it did, after its probes had passed
 	ruleRecovered = "recovered"
 )
 
@@ -145,6 +146,8 @@ func sequentialLine(e *configv1.Evidence) string {
 		line += "has weighed what the lowered share lets through"
 	case ruleRaised:
 		line += "found the fault still there after the share was raised"
+	case ruleRelapse:
+		line += "found that it fails again as before, soon after it was opened"
 	case ruleRecovered:
 		line += "found it back at what is normal"
 	case "":

@@ -171,7 +171,7 @@ func TestWithheld(t *testing.T) {
 // TestRuleLine puts every rule of the sequential detector into words of its own.
 func TestRuleLine(t *testing.T) {
 	told := map[string]string{}
-	for _, rule := range []string{ruleFailing, rulePart, ruleHanging, ruleMild, ruleProbes, ruleRamp, ruleLowered, ruleRaised, ruleRecovered, "", "new-rule"} {
+	for _, rule := range []string{ruleFailing, rulePart, ruleHanging, ruleMild, ruleProbes, ruleRamp, ruleLowered, ruleRaised, ruleRelapse, ruleRecovered, "", "new-rule"} {
 		line := ruleLine(&configv1.Evidence{Detector: "sequential", Rule: rule, Statistic: 61.3, Threshold: 20.7})
 		if other, twice := told[line]; twice || !strings.HasSuffix(line, "; the evidence is 61.3, and 20.7 was needed.") {
 			t.Errorf("%s: %q, like %q", rule, line, other)
