@@ -48,8 +48,8 @@ func TestSuccessesSentBeforeABankFailedProveNothing(t *testing.T) {
 	onlyCalm(t, channels, calmFlows(channels...), second(4, 3, 0), second(4, 0, 0), second(4, 0, 4), second(4, 0, 4), second(4, 0, 4))
 }
 
-// One success elsewhere does not prove that a bank works there: one in ten passes even while it is down.
-func TestOneSuccessElsewhereDoesNotClearABank(t *testing.T) {
+// A few successes elsewhere do not prove that a bank works there: one in ten passes even while it is down.
+func TestFewSuccessesElsewhereDoNotClearABank(t *testing.T) {
 	t.Parallel()
 	channels := []string{"c1", "c2", "c3"}
 	second := func(good, bad int) []flow {
@@ -59,7 +59,9 @@ func TestOneSuccessElsewhereDoesNotClearABank(t *testing.T) {
 		}
 		return append(flows, flow{channel: "c2", bank: "ICBC", bad: bad, coded: true}, flow{channel: "c3", bank: "ICBC", bad: bad, coded: true})
 	}
-	onlyCalm(t, channels, calmFlows(channels...), second(0, 0), second(1, 0), second(0, 0), second(0, 2), second(0, 2), second(0, 2))
+	for _, good := range []int{1, 3} {
+		onlyCalm(t, channels, calmFlows(channels...), second(0, 0), second(good, 0), second(0, 0), second(0, 2), second(0, 2), second(0, 2))
+	}
 }
 
 // A quiet channel that begins to fail is not outvoted by a busy one that our own fault reaches a second later.

@@ -335,7 +335,11 @@ func everywhere(verdicts []statemachine.Verdict, carriers []statemachine.Scope, 
 	if e.Detector == SequentialDetector {
 		l := seen.pool(others, from, e.Rate, speaking(coded))
 		down = l.joined() || len(sick) >= 2 && !l.calm()
-		return down, !down && l.doubtful() && seen.younger(verdicts[0].Scope, others, bankWait)
+		longest := int64(bankWait)
+		if l.since <= bankWell {
+			longest = bankSure
+		}
+		return down, !down && l.doubtful() && seen.younger(verdicts[0].Scope, others, longest)
 	}
 	return sickEverywhere(sick, others, from, to, coded, seen, f), false
 }
@@ -410,8 +414,12 @@ func (h *History) failsBeside(item statemachine.Scope, from int64, f *statemachi
 	return logRatio(max(0, n-ownN), max(0, bad-ownBad), bankRate, channel.track.normal) >= poolJoined
 }
 
-// bankWait is the longest wait for evidence of a bank on other channels, seconds.
-const bankWait = 120
+// The waits for evidence of a bank on other channels. One success there proves nothing: one payment in ten passes while it is down.
+const (
+	bankWait = 120  // longest, seconds …
+	bankWell = -3.0 // … until this log likelihood ratio says that it is well there …
+	bankSure = 10   // … and, in seconds, until it is beyond doubt
+)
 
 // speaking says what of a tally speaks for a fault that shows in coded replies, or in any failure.
 func speaking(coded bool) counted {
