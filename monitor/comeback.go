@@ -15,8 +15,8 @@ const closedBy = 5
 // before its probes may pass: one that breaks and heals by turns would be opened in each of its good times.
 const (
 	youngFault    = 60 * time.Second
-	youngPayments = 10
-	youngQuiet    = 2 * time.Minute
+	youngPayments = 20
+	youngQuiet    = 4 * time.Minute
 	youngSettle   = 25 * time.Second
 	mostSettle    = time.Minute
 	longerSpell   = 1.25 // over the longest good time that ended

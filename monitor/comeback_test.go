@@ -79,7 +79,7 @@ func TestComebackSettles(t *testing.T) {
 	if got := c.settle(0.9, 1, t0+60); got != 0 {
 		t.Errorf("an old fault settles for %v", got)
 	}
-	for perSecond, want := range map[float64]int64{5: 60, 0.1: 100, 0.02: 120, 0: 120} { // seconds for which it is young
+	for perSecond, want := range map[float64]int64{5: 60, 0.1: 200, 0.02: 240, 0: 240} { // seconds for which it is young
 		if c.settle(0.9, perSecond, t0+want-1) != youngSettle || c.settle(0.9, perSecond, t0+want) != 0 {
 			t.Errorf("with %g payments a second a fault is young for another time than %d s", perSecond, want)
 		}

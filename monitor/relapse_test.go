@@ -48,11 +48,11 @@ func TestAScopeThatCameHomeIsClosedAgainByItsFirstFailures(t *testing.T) {
 		"one failure":                        {1, "b", nil},
 		"two failures":                       {1, "bb", closes},
 		"two failures, a good one between":   {1, "bgb", closes},
-		"two failures far apart":             {1, "bggggb", nil},
-		"two of a milder fault":              {0.4, "bggb", closes},
-		"a fault that looked worse at first": {0.7, "bggbggb", closes},
+		"two failures far apart":             {1, "bggggggggb", nil},
+		"two of a milder fault":              {0.2, "bggggggb", closes},
+		"a fault that looked worse at first": {0.7, "bggggb", closes},
 		"nobody knows its rate":              {0, "bb", nil},
-		"all of it has been well for long":   {1, strings.Repeat("g", relapseResults) + "bb", nil},
+		"all of it has been well for long":   {1, strings.Repeat("g", 60) + "bb", nil},
 		"good ones":                          {0.4, strings.Repeat("g", 30), nil},
 	} {
 		p, f := homeWorld(c.rate)
