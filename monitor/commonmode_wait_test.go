@@ -26,9 +26,26 @@ func TestSuccessesSentBeforeAFaultProveNothing(t *testing.T) {
 	t.Parallel()
 	channels := []string{"c1", "c2", "c3"}
 	second := func(good, bad int) []flow {
-		return []flow{{channel: "c1", bank: "ICBC", bad: 3}, {channel: "c2", bank: "ICBC", good: good, bad: bad}, {channel: "c3", bank: "ICBC", good: good, bad: bad}}
+		return []flow{{channel: "c1", bank: "ICBC", bad: 6}, {channel: "c2", bank: "ICBC", good: good, bad: bad}, {channel: "c3", bank: "ICBC", good: good, bad: bad}}
 	}
 	onlyCalm(t, channels, calmFlows(channels...), second(9, 0), second(1, 0), second(0, 0), second(0, 3), second(0, 3), second(0, 3))
+}
+
+// How long answers take is known after a restart as well.
+func TestAnswerTimesSurviveARestart(t *testing.T) {
+	t.Parallel()
+	f, before, after := sequentialFleet("c1"), NewDetectors(), NewDetectors()
+	for i := range int64(100) {
+		before.Observe(sumOf(t0+i, 10, flow{channel: "c1", bank: "ICBC", good: 5, age: 3}), f)
+	}
+	if err := after.Restore(before.Checkpoint()); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []*Detectors{before, after} {
+		if got := d.History().answersIn("c1"); got != 2 {
+			t.Errorf("answers come within %d s, want 2", got)
+		}
+	}
 }
 
 // The same of a bank: it is not well on other channels because of payments sent before it failed.

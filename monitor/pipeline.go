@@ -90,6 +90,9 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 	out.Verdicts, failing = merchantsFailing(out.Verdicts, history, f)
 	out.Verdicts = p.withheld.filter(out.Verdicts, failing, out.Second)
 	p.common.Withhold(out.Verdicts, history)
+	for i := range out.Verdicts {
+		out.Verdicts[i].PerSecond, _ = p.steps.PerSecond(out.Verdicts[i].Scope)
+	}
 	if out.CommonMode || len(p.down) > 0 {
 		for _, v := range views {
 			v.history.unlearn()

@@ -43,6 +43,8 @@ type Verdict struct {
 	// Part says that the item is only suspected: it may be chosen because it explains what a wider scope shows, but raises
 	// no alarm itself.
 	Part bool
+	// PerSecond is the would-be payments a second of a scope whose share is lowered already, 0 = not known.
+	PerSecond float64
 	// Ruling is filled by the control before Step: the guard's answer, or that the common-mode check withheld the cut.
 	Ruling Ruling
 }

@@ -85,7 +85,7 @@ func (t *turn) lower(mild bool, v Verdict) {
 	if v.Ruling.Answer == Lower {
 		wait = max(wait, loadWindow)
 	}
-	share := lowered(t.from.Share, mild, v.Ruling)
+	share := max(lowered(t.from.Share, mild, v.Ruling), min(t.from.Share, leastShare(v.PerSecond)))
 	if share < t.from.Share && t.now.Sub(t.from.StepSince) >= wait {
 		t.degrade(share, v.Evidence, because(v.Ruling))
 	}
@@ -109,9 +109,9 @@ func (t *turn) rampingEvidence(e StepEvidence) {
 		switch {
 		case !worse && !e.Raised, t.mayNotAct(ev, e.Ruling):
 		case !worse: // raised too early
-			t.lower(true, Verdict{Evidence: ev, Ruling: e.Ruling})
+			t.lower(true, Verdict{Evidence: ev, PerSecond: e.PerSecond, Ruling: e.Ruling})
 		case e.Ruling.Answer == Lower:
-			t.lower(false, Verdict{Evidence: ev, Ruling: e.Ruling})
+			t.lower(false, Verdict{Evidence: ev, PerSecond: e.PerSecond, Ruling: e.Ruling})
 		default:
 			t.cut(ev)
 		}

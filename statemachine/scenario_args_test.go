@@ -54,7 +54,7 @@ func (a scenarioArgs) found() Evidence {
 func (a scenarioArgs) verdict() Verdict {
 	for _, kind := range []VerdictKind{Failing, MildlyFailing, Recovered} {
 		if kind.String() == a.values[""] {
-			return Verdict{Kind: kind, Scope: a.s.state.Scope, Evidence: a.found(), Ruling: a.ruling()}
+			return Verdict{Kind: kind, Scope: a.s.state.Scope, Evidence: a.found(), Ruling: a.ruling(), PerSecond: a.number("per_second", 0)}
 		}
 	}
 	a.s.err = fmt.Errorf("unknown verdict %q", a.values[""])

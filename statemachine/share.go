@@ -14,6 +14,9 @@ const (
 	mildFactor       = 0.5
 )
 
+// leastFlow is the payments a second that a mild fault leaves a scope at least, or half of its traffic.
+const leastFlow = 0.25
+
 // backOdds is how much likelier the old baseline must make a step's results than the fault's own rate before a lowered
 // share is raised (Wald's likelihood ratio).
 const backOdds = 10
@@ -116,6 +119,15 @@ func lowered(share Share, mild bool, r Ruling) Share {
 		target = max(target, r.Share)
 	}
 	return min(share, max(MinLowered, min(MaxLowered, target)))
+}
+
+// leastShare is what a mild fault leaves at least, by the would-be payments a second: of what is let through less than leastFlow
+// a second would take too long to show that the fault is over.
+func leastShare(perSecond float64) Share {
+	if !(perSecond > 0) {
+		return MinLowered
+	}
+	return min(max(ShareOf(leastFlow/perSecond), MinLowered), FullShare/2)
 }
 
 // WilsonLower is the lower end of the one-sided 99 % score interval of a failure rate (Wilson 1927); 0 without failures.
