@@ -29,6 +29,7 @@ const gcPercent = 400
 type flags struct {
 	class, seeds, out, report string
 	policy, detector, without string
+	traffic                   string
 	days, workers             int
 	misses, wrong             bool
 }
@@ -59,6 +60,7 @@ that are there already are not run again, so that a long command can be stopped 
 	cmd.Flags().StringVar(&f.policy, "policy", "", "policy file that replaces the default policy")
 	cmd.Flags().StringVar(&f.detector, "detector", "", "detector of the default policy: sequential or windows")
 	cmd.Flags().StringVar(&f.without, "without", "", "guards to leave out, with commas: "+strings.Join(monitor.GuardNames(), ", "))
+	cmd.Flags().StringVar(&f.traffic, "traffic", "", "count only incidents on channels with so many payments a second at that time, such as 5- or 0.1-1.5")
 	cmd.Flags().BoolVar(&f.misses, "misses", false, "list the incidents that were not detected")
 	cmd.Flags().BoolVar(&f.wrong, "false", false, "list the cuts that were false or too wide")
 	return cmd
@@ -78,6 +80,9 @@ func (f *flags) run(cmd *cobra.Command) error {
 			return err
 		}
 		return f.print(cmd, results)
+	}
+	if _, err := ParseBand(f.traffic); err != nil {
+		return err
 	}
 	units, err := f.units()
 	if err != nil {
@@ -115,6 +120,13 @@ func wanted(results []*Result, units []Unit) []*Result {
 }
 
 func (f *flags) print(cmd *cobra.Command, results []*Result) error {
+	band, err := ParseBand(f.traffic)
+	if err != nil {
+		return err
+	}
+	if results, err = Within(results, band); err != nil {
+		return err
+	}
 	if err := Write(cmd.OutOrStdout(), Aggregate(results)); err != nil {
 		return err
 	}

@@ -78,3 +78,8 @@ func (s Shape) most() float64 {
 	}
 	return most
 }
+
+// PerSecond is the stream's payments a second, t after the start of a run of such a length.
+func (s *Stream) PerSecond(t time.Duration, start time.Time, run time.Duration) float64 {
+	return s.Rate * s.Shape.at(t, start, run)
+}
