@@ -44,7 +44,7 @@ const (
 	failStep       = 7.5                    // of a ramp step, and of a lowered share
 	backAtNormal   = 2.995732273553991      // ln 20, of a lowered share
 	stillNormal    = math.Ln10              // of the steps that follow; statemachine asks for as much
-	failRaised     = 2.995732273553991      // ln 20, of a lowered share that was raised: the fault is still there
+	failRaised     = 2 * math.Ln10          // of a lowered share that was raised: the fault is still there
 )
 
 // Which of these levels a test passes at.

@@ -132,7 +132,8 @@ func TestJudgeStepOfARaisedShare(t *testing.T) {
 		"10 good":           {10, 0, statemachine.Gathering},
 		"11 good":           {11, 0, statemachine.Passed},
 		"one of six failed": {6, 1, statemachine.Gathering},
-		"the fault goes on": {10, 2, statemachine.Failed},
+		"two of ten failed": {10, 2, statemachine.Gathering},
+		"the fault goes on": {10, 3, statemachine.Failed},
 	} {
 		st, ev := stepOf(statemachine.Ramping, 0.2, c.answered, c.bad, 10)
 		st.Kind, ev.Raised = statemachine.Degraded, true

@@ -21,6 +21,7 @@ const (
 	relapseHard    = passMild
 	relapseMild    = passMediumMild
 	relapseBad     = 2
+	relapseFirst   = 20 // results in which so few are enough; one more after these
 	relapseResults = 60
 	relapseBanks   = 60  // seconds before it in which a bank that fails on other channels as well explains it
 	relapseMilder  = 0.5 // of the fault's rate, tested for as well: chance had its part in the cut and made it look worse
@@ -91,6 +92,9 @@ func (h *homecoming) relapse(scope statemachine.Scope, normal, rate float64, now
 	tally, from, _ := h.newest(rate, normal) // that it fails, not that it is well
 	e := evidence(scope, &tally, from, now)
 	e.Detector, e.Rule, e.Baseline, e.Fault, e.MinCount = SequentialDetector, RuleRelapse, normal, rate, relapseBad
+	if h.answered > relapseFirst {
+		e.MinCount++
+	}
 	e.Statistic, e.Threshold, e.Reasons = -odds(e.Answered, e.Bad, normal, rate), relapseLevel(rate), slices.Clone(h.reasons)
 	e.Explanation = fmt.Sprintf("%s: %s of %s results failed soon after it was opened; that is %s likelier of the fault it was closed for (%s fail) than of a channel that is well (%s fail)",
 		scope, amount(e.Bad), amount(e.Answered), times(e.Statistic), percent(rate), percent(normal))
@@ -100,7 +104,7 @@ func (h *homecoming) relapse(scope statemachine.Scope, normal, rate float64, now
 // relapses says from its numbers alone whether evidence is of a relapse.
 func relapses(e *statemachine.Evidence) bool {
 	const slack = 1e-6
-	if e.Baseline <= 0 || e.Fault <= e.Baseline || e.Fault >= 1 || e.Bad < relapseBad || e.Bad > e.Answered {
+	if e.Baseline <= 0 || e.Fault <= e.Baseline || e.Fault >= 1 || e.Bad < max(relapseBad, e.MinCount) || e.Bad > e.Answered {
 		return false
 	}
 	against := -odds(e.Answered, e.Bad, e.Baseline, e.Fault)

@@ -51,6 +51,7 @@ func TestAScopeThatCameHomeIsClosedAgainByItsFirstFailures(t *testing.T) {
 		"two failures far apart":             {1, "bggggggggb", nil},
 		"two of a milder fault":              {0.2, "bggggggb", closes},
 		"a fault that looked worse at first": {0.7, "bggggb", closes},
+		"two after a while":                  {0.9, strings.Repeat("g", 25) + "bb", nil},
 		"nobody knows its rate":              {0, "bb", nil},
 		"all of it has been well for long":   {1, strings.Repeat("g", 60) + "bb", nil},
 		"good ones":                          {0.4, strings.Repeat("g", 30), nil},

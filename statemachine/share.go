@@ -15,7 +15,7 @@ const (
 )
 
 // leastFlow is the payments a second that a mild fault leaves a scope at least, or half of its traffic.
-const leastFlow = 0.25
+const leastFlow = 1.0 / 3
 
 // backOdds is how much likelier the old baseline must make a step's results than the fault's own rate before a lowered
 // share is raised (Wald's likelihood ratio).
