@@ -16,7 +16,7 @@ const (
 	firstProbe   = 0.72 // over the budget: would-be payments before the first probe
 	nextProbe    = 1.5  // over the budget: between a failed probe and the next
 	quietProbe   = 1.1  // the same on a quiet scope
-	hintOfEnd    = 1    // odds, in nats, from which on probes speak for an end: one good probe of a mild fault does not
+	hintOfEnd    = 0.5  // odds, in nats, from which on probes speak for an end: one good probe of a fault of half does, of a mild one not
 	searchPart   = 0.6  // of the budget, for probes while none speak for an end
 	grantTrickle = 300  // seconds
 	grantAhead   = 3    // tokens in flight once the probes look good

@@ -126,31 +126,29 @@ func ruleLine(e *configv1.Evidence) string {
 	return line + "."
 }
 
+// ruleWords tells what each rule of the sequential detector found.
+func ruleWords() map[string]string {
+	return map[string]string{
+		ruleFailing:   "found that it fails",
+		rulePart:      "found that a wider scope fails and that this part carries its failures",
+		ruleHanging:   "found that it hangs: attempts were sent and nobody answered",
+		ruleMild:      "found a mild fault: more fails than normal, but only a small part",
+		ruleProbes:    "has weighed the probes",
+		ruleRamp:      "has weighed this step of the ramp",
+		ruleLowered:   "has weighed what the lowered share lets through",
+		ruleRaised:    "found the fault still there after the share was raised",
+		ruleRelapse:   "found that it fails again as before, soon after it was opened",
+		ruleRecovered: "found it back at what is normal",
+	}
+}
+
 // sequentialLine says what the sequential detector found, and its evidence against what it takes.
 func sequentialLine(e *configv1.Evidence) string {
-	line := "The sequential detector "
-	switch rule := clean(e.GetRule()); rule {
-	case ruleFailing:
-		line += "found that it fails"
-	case rulePart:
-		line += "found that a wider scope fails and that this part carries its failures"
-	case ruleHanging:
-		line += "found that it hangs: attempts were sent and nobody answered"
-	case ruleMild:
-		line += "found a mild fault: more fails than normal, but only a small part"
-	case ruleProbes:
-		line += "has weighed the probes"
-	case ruleRamp:
-		line += "has weighed this step of the ramp"
-	case ruleLowered:
-		line += "has weighed what the lowered share lets through"
-	case ruleRaised:
-		line += "found the fault still there after the share was raised"
-	case ruleRelapse:
-		line += "found that it fails again as before, soon after it was opened"
-	case ruleRecovered:
-		line += "found it back at what is normal"
-	case "":
+	line, rule := "The sequential detector ", clean(e.GetRule())
+	switch told := ruleWords()[rule]; {
+	case told != "":
+		line += told
+	case rule == "":
 		line += "spoke"
 	default:
 		line += "spoke by its rule " + rule
