@@ -70,6 +70,11 @@ type SecondCounts struct {
 	Quotas    []statemachine.QuotaCount // what succeeded under quotas, corrections as (−old, +new)
 }
 
+// countsFor reports whether a second's results are evidence about a scope in a state: they were counted under a table that knows it.
+func (c *SecondCounts) countsFor(st statemachine.State) bool {
+	return st.After == 0 || c.Revision > st.After
+}
+
 // GateSum is the gate counts of a not-healthy scope, with how many routers saw would-be traffic in that second.
 type GateSum struct {
 	statemachine.GateCount

@@ -140,7 +140,7 @@ func (p *probing) observe(scope statemachine.Scope, st statemachine.State, rows 
 				p.sent = append(p.sent, openSends{second, uint64(gate.Sent)})
 			}
 		}
-		if r.Counts.Revision > st.After || st.After == 0 {
+		if r.Counts.countsFor(st) {
 			p.answers(scope, r, f)
 		}
 	}

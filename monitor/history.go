@@ -201,13 +201,13 @@ func (h *History) follow(f *statemachine.Fleet) {
 // special reports whether an item in a state is judged though it is calm. See sequential.threshold and recovered.
 func (h *History) special(st *statemachine.State) bool {
 	return st.Incident != "" && (st.Kind == statemachine.Observed || st.Kind == statemachine.Refused) ||
-		st.Phase == statemachine.Ramping && st.Kind == statemachine.Degraded ||
+		st.Lowered() ||
 		st.Phase == statemachine.Healthy && int64(st.Probation)/1000 > h.now
 }
 
 // loweredTo is the share that a mild fault has left of a scope, 0 where it is not lowered.
 func loweredTo(st *statemachine.State) statemachine.Share {
-	if st.Phase == statemachine.Ramping && st.Kind == statemachine.Degraded {
+	if st.Lowered() {
 		return st.Share
 	}
 	return 0

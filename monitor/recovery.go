@@ -111,7 +111,7 @@ func judgeStep(st statemachine.State, ev statemachine.StepEvidence, p statemachi
 		switch {
 		case st.Phase == statemachine.Probing:
 			judgement = judgeProbes(st, ev, p, &e)
-		case st.Phase == statemachine.Ramping && st.Kind == statemachine.Degraded:
+		case st.Lowered():
 			judgement = judgeLowered(st, ev, p, &e)
 		case st.Phase == statemachine.Ramping:
 			judgement = judgeRamp(st, ev, p, &e)
@@ -193,22 +193,24 @@ func complete(ev statemachine.StepEvidence, p statemachine.Policy) bool {
 // recomputeStep says from its numbers alone whether evidence is of probes or a step that failed by judgeStep, or of a relapse.
 func recomputeStep(e statemachine.Evidence) bool {
 	const slack = 1e-6
-	switch e.Rule {
-	case RuleRelapse:
-		return relapses(&e)
-	case RuleProbes, RuleRamp, RuleLowered, RuleRaised:
-	default:
-		return false
-	}
 	if e.Baseline <= 0 || e.Fault <= e.Baseline || e.Fault >= 1 || e.Bad <= 0 || e.Bad > e.Answered {
 		return false
 	}
-	least := failStep
+	var least float64
 	switch e.Rule {
 	case RuleProbes:
 		least = failProbes
+	case RuleRamp, RuleLowered:
+		least = failStep
 	case RuleRaised:
 		least = failRaised
+	case RuleRelapse:
+		least = relapseLevel(e.Fault)
+		if e.Bad < max(relapseBad, e.MinCount) {
+			return false
+		}
+	default:
+		return false
 	}
 	against := -odds(e.Answered, e.Bad, e.Baseline, e.Fault)
 	return e.Threshold >= least-slack && against >= e.Threshold-slack && math.Abs(against-e.Statistic) <= slack*max(1, against)

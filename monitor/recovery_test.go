@@ -95,6 +95,16 @@ func TestJudgeStepExplains(t *testing.T) {
 	}
 }
 
+// wantJudged judges a step, whose evidence must recompute to a failure only where it failed.
+func wantJudged(t *testing.T, name string, st statemachine.State, ev statemachine.StepEvidence, want statemachine.Judgement) statemachine.Evidence {
+	t.Helper()
+	got, e := judgeStep(st, ev, sequentialPolicy(), 0.01)
+	if got != want || recomputeStep(e) != (got == statemachine.Failed) {
+		t.Errorf("%s: %s (%s), want %s", name, got, e.Explanation, want)
+	}
+	return e
+}
+
 // A step of a lowered share passes only for what is normal, and fails only clearly beyond the fault it was lowered for.
 func TestJudgeStepOfALoweredShare(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -112,10 +122,7 @@ func TestJudgeStepOfALoweredShare(t *testing.T) {
 	} {
 		st, ev := stepOf(statemachine.Ramping, 0.2, c.answered, c.bad, 10)
 		st.Kind = statemachine.Degraded
-		got, e := judgeStep(st, ev, sequentialPolicy(), 0.01)
-		if got != c.want || recomputeStep(e) != (got == statemachine.Failed) {
-			t.Errorf("%s: %s (%s), want %s", name, got, e.Explanation, c.want)
-		}
+		wantJudged(t, name, st, ev, c.want)
 		ev.Settled = 0
 		if late, _ := judgeStep(st, ev, sequentialPolicy(), 0.01); late == statemachine.Passed {
 			t.Errorf("%s: passed before its attempts have answered", name)
@@ -137,10 +144,7 @@ func TestJudgeStepOfARaisedShare(t *testing.T) {
 	} {
 		st, ev := stepOf(statemachine.Ramping, 0.2, c.answered, c.bad, 10)
 		st.Kind, ev.Raised = statemachine.Degraded, true
-		got, e := judgeStep(st, ev, sequentialPolicy(), 0.01)
-		if got != c.want || recomputeStep(e) != (got == statemachine.Failed) {
-			t.Errorf("%s: %s (%s), want %s", name, got, e.Explanation, c.want)
-		}
+		e := wantJudged(t, name, st, ev, c.want)
 		if _, err := recomputeSequential(e); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -3,7 +3,6 @@ package monitor
 import (
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
 	"github.com/sluice-pay/sluice/statemachine"
@@ -59,7 +58,7 @@ func (s *Steps) watch(sum *SecondCounts, f *statemachine.Fleet) {
 			continue
 		}
 		at, ok := slices.BinarySearchFunc(sum.Items, scope, func(c ItemCounts, s statemachine.Scope) int { return c.Item.Compare(s) })
-		if !ok || sum.Revision <= st.After && st.After != 0 {
+		if !ok || !sum.countsFor(st) {
 			continue
 		}
 		answered, _ := sum.Items[at].Evidence[statemachine.KindNormal].Weighted()
@@ -78,7 +77,7 @@ func (s *Steps) Relapses(f *statemachine.Fleet, normal func(statemachine.Scope) 
 		}
 		h, usual := s.home[scope], normalRate(normal(scope))
 		for _, rate := range [...]float64{h.rate, relapseMilder * h.rate} {
-			if e := h.relapse(scope, usual, fault(rate, usual, faultLeast), s.now); relapses(&e) {
+			if e := h.relapse(scope, usual, fault(rate, usual, faultLeast), s.now); recomputeStep(e) {
 				all = append(all, statemachine.Verdict{Kind: statemachine.Failing, Scope: scope, Evidence: e})
 				break
 			}
@@ -99,16 +98,6 @@ func (h *homecoming) relapse(scope statemachine.Scope, normal, rate float64, now
 	e.Explanation = fmt.Sprintf("%s: %s of %s results failed soon after it was opened; that is %s likelier of the fault it was closed for (%s fail) than of a channel that is well (%s fail)",
 		scope, amount(e.Bad), amount(e.Answered), times(e.Statistic), percent(rate), percent(normal))
 	return e
-}
-
-// relapses says from its numbers alone whether evidence is of a relapse.
-func relapses(e *statemachine.Evidence) bool {
-	const slack = 1e-6
-	if e.Baseline <= 0 || e.Fault <= e.Baseline || e.Fault >= 1 || e.Bad < max(relapseBad, e.MinCount) || e.Bad > e.Answered {
-		return false
-	}
-	against := -odds(e.Answered, e.Bad, e.Baseline, e.Fault)
-	return e.Threshold >= relapseLevel(e.Fault)-slack && against >= e.Threshold-slack && math.Abs(against-e.Statistic) <= slack*max(1, against)
 }
 
 // withRelapses adds relapses to the localised verdicts of a second. What is found of a wider scope explains them; where a scope

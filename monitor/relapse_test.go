@@ -149,10 +149,10 @@ func TestRecomputeRelapseSeesChangedNumbers(t *testing.T) {
 		"threshold": func(e *statemachine.Evidence) { e.Threshold = 1 },
 	} {
 		e := good
-		if !relapses(&e) {
+		if !recomputeStep(e) {
 			t.Fatalf("not recomputed: %+v", e)
 		}
-		if change(&e); relapses(&e) {
+		if change(&e); recomputeStep(e) {
 			t.Errorf("%s changed: still a relapse", name)
 		}
 	}

@@ -142,7 +142,7 @@ func (d *sequential) threshold(s *series, f *statemachine.Fleet) float64 {
 	}
 	const least = 8
 	switch st := f.States[s.item]; {
-	case st.Phase == statemachine.Ramping && st.Kind == statemachine.Degraded:
+	case st.Lowered():
 		return min(s.track.threshold, lowerAgain)
 	case st.Phase == statemachine.Healthy && int64(st.Probation)/1000 > d.history.now:
 		policy := f.Policy(s.item.Channel)

@@ -184,35 +184,38 @@ func (s *Silence) learn(c *ItemCounts) {
 
 // limit is the age in seconds from which on an attempt of a channel hangs.
 func (s *Silence) limit(channel string, p *statemachine.Policy) int64 {
-	const enough, unknown = 200, 12 // results; seconds
+	const slow, unknown = 0.999, 12 // part; seconds
 	least, most := seconds(p.HangAfterMin), int64(openSeconds-4)
-	l := s.delays[channel]
-	if l == nil || l.total < enough {
+	age, known := s.delays[channel].within(slow)
+	if !known {
 		return min(most, max(least, unknown))
+	}
+	return min(most, max(least, slowAges*age))
+}
+
+// within is the age in seconds by which a part of a channel's answers has come, openSeconds where it is more than all buckets
+// tell, and whether enough answers are known to say so.
+func (l *lateness) within(part float64) (age int64, known bool) {
+	const enough = 200 // results
+	if l == nil || l.total < enough {
+		return 0, false
 	}
 	seen := 0.0
 	for b, bound := range AgeBounds {
-		if seen += l.ages[b]; seen >= 0.999*l.total {
-			return min(most, max(least, slowAges*int64(bound)))
+		if seen += l.ages[b]; seen >= part*l.total {
+			return int64(bound), true
 		}
 	}
-	return most
+	return openSeconds, true
 }
 
 // usual is the age in whole seconds that nine in ten of a channel's answers do not exceed.
 func (s *Silence) usual(channel string) int64 {
-	const enough, unknown = 200, 1 // results; seconds
-	l := s.delays[channel]
-	if l == nil || l.total < enough {
-		return unknown
+	const nearly, unknown = 0.9, 1 // part; seconds
+	if age, known := s.delays[channel].within(nearly); known {
+		return age
 	}
-	seen := 0.0
-	for b, bound := range AgeBounds {
-		if seen += l.ages[b]; seen >= 0.9*l.total {
-			return int64(bound)
-		}
-	}
-	return openSeconds
+	return unknown
 }
 
 // onItsWay is the number of attempts of an item that were sent since a second, are not answered, and are not yet so old that

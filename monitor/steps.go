@@ -73,7 +73,7 @@ func (s *Steps) Observe(sum *SecondCounts, f *statemachine.Fleet) {
 			st.routers[sum.Second%loadSpan] = 0
 		}
 		state := f.State(scope)
-		st.gather(scope, state.Phase, sum, f, state.After == 0 || sum.Revision > state.After)
+		st.gather(scope, state.Phase, sum, f, sum.countsFor(state))
 		st.settle(sum.Second - openKept)
 	}
 	s.watch(sum, f)
@@ -316,7 +316,7 @@ func (st *step) recent(results float64) (Tally, int64) {
 // weighed is the evidence of a step that its judgement rests on.
 func (s *Steps) weighed(scope statemachine.Scope, st *step, state statemachine.State, f *statemachine.Fleet, normal float64) (Tally, int64) {
 	policy, tally, from := f.Policy(scope.Channel), st.tally, st.from
-	lowered := state.Kind == statemachine.Degraded && state.Phase == statemachine.Ramping
+	lowered := state.Lowered()
 	switch sequential := policy.Detector == statemachine.DetectorSequential; {
 	case sequential && lowered:
 		if fault := loweredFor(state.Base); fault > normal {

@@ -150,12 +150,7 @@ func (s State) worse(ev Evidence) bool {
 	if ev.Rate <= base || base <= 0 {
 		return ev.Rate > base
 	}
-	good := max(0, ev.Answered-ev.Bad)
-	ratio := ev.Bad * math.Log(ev.Rate/base)
-	if good > 0 {
-		ratio += good * math.Log((1-ev.Rate)/(1-base))
-	}
-	return ratio >= worseOdds
+	return odds(ev.Answered, ev.Bad, ev.Rate, base) >= worseOdds
 }
 
 // backAtBaseline compares two explanations of a step's results: the rate taken as normal (at least 1 %) and the fault's own.
@@ -165,9 +160,16 @@ func backAtBaseline(e StepEvidence, fault float64) bool {
 	if fault <= normal {
 		return true // nothing to tell apart; the judgement stands
 	}
-	bad := min(max(e.Bad, 0), e.Answered)
-	ratio := bad*math.Log(normal/fault) + (e.Answered-bad)*math.Log((1-normal)/(1-fault))
-	return ratio >= math.Log(backOdds)
+	return odds(e.Answered, min(max(e.Bad, 0), e.Answered), normal, fault) >= math.Log(backOdds)
+}
+
+// odds is the log of how much likelier results are at one failure rate than at another. The one may be 1 where none succeeded.
+func odds(answered, bad, rate, other float64) float64 {
+	ratio := bad * math.Log(rate/other)
+	if good := answered - bad; good > 0 {
+		ratio += good * math.Log((1-rate)/(1-other))
+	}
+	return ratio
 }
 
 // stepFinding is the evidence of a step, made whole where the control gave figures only.

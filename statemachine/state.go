@@ -167,6 +167,9 @@ func (s State) Effective() (Phase, Share) {
 	return s.Phase, s.Share
 }
 
+// Lowered reports whether automation has lowered the scope's share for a fault, instead of closing it.
+func (s State) Lowered() bool { return s.Phase == Ramping && s.Kind == Degraded }
+
 // Held reports whether automation must not move the state (suspend, off, on-now or hold in force).
 func (s State) Held() bool {
 	return s.Suspend.Set() || s.Off.Set() || s.OnNow.Set() || s.Hold.Set()

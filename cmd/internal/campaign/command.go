@@ -67,6 +67,10 @@ that are there already are not run again, so that a long command can be stopped 
 }
 
 func (f *flags) run(cmd *cobra.Command) error {
+	band, err := ParseBand(f.traffic)
+	if err != nil {
+		return err
+	}
 	if f.report != "" {
 		if f.class != "" || f.out != "" {
 			return fmt.Errorf("%w: --report prints what is there: leave --class and --out away", ErrFlag)
@@ -79,10 +83,7 @@ func (f *flags) run(cmd *cobra.Command) error {
 		if err != nil {
 			return err
 		}
-		return f.print(cmd, results)
-	}
-	if _, err := ParseBand(f.traffic); err != nil {
-		return err
+		return f.print(cmd, results, band)
 	}
 	units, err := f.units()
 	if err != nil {
@@ -105,7 +106,7 @@ func (f *flags) run(cmd *cobra.Command) error {
 	if err := errors.Join(err, store.Close()); err != nil {
 		return err
 	}
-	return f.print(cmd, wanted(store.Results(), units))
+	return f.print(cmd, wanted(store.Results(), units), band)
 }
 
 // wanted keeps the results of some units, in the units' order.
@@ -119,12 +120,9 @@ func wanted(results []*Result, units []Unit) []*Result {
 	return out
 }
 
-func (f *flags) print(cmd *cobra.Command, results []*Result) error {
-	band, err := ParseBand(f.traffic)
+func (f *flags) print(cmd *cobra.Command, results []*Result, band Band) error {
+	results, err := Within(results, band)
 	if err != nil {
-		return err
-	}
-	if results, err = Within(results, band); err != nil {
 		return err
 	}
 	if err := Write(cmd.OutOrStdout(), Aggregate(results)); err != nil {
