@@ -19,7 +19,7 @@ const (
 	leastADay     = 100           // seconds with results a day that the budget counts at least
 	memory        = 10 * 60       // seconds over which the traffic is averaged
 	staleAfter    = 45 * 60       // seconds after which evidence weighs half
-	budgetScale   = 100           // false-alarm budget in days of a channel with one result a second
+	budgetScale   = 200           // false-alarm budget in days of a channel with one result a second
 	budgetLeast   = 30            // days
 	budgetMost    = 1000          // days
 	budgetPart    = 5             // a channel's other items get so many times its budget

@@ -22,12 +22,22 @@ func (t *turn) healthyVerdict(v Verdict) {
 	if t.mayNotAct(v.Evidence, v.Ruling) {
 		return
 	}
-	if v.Kind == Failing && v.Ruling.Answer == Allow {
+	mild := v.Kind == MildlyFailing || t.mildAgain(v.Evidence)
+	if !mild && v.Ruling.Answer == Allow {
 		t.cut(v.Evidence)
 		return
 	}
-	t.degrade(lowered(FullShare, v.Kind == MildlyFailing, v.Ruling), v.Evidence, because(v.Ruling))
+	t.degrade(lowered(FullShare, mild, v.Ruling), v.Evidence, because(v.Ruling))
 }
+
+// mildAgain reports whether a scope on probation fails no worse than when its share was lowered: a relapse is found early, on
+// few results, whose own rate says little.
+func (t *turn) mildAgain(ev Evidence) bool {
+	return t.from.Phase == Healthy && t.now < t.from.Probation && t.mild() && !t.from.worse(ev)
+}
+
+// mild reports whether the known fault is a mild one, and not one whose cut was limited by capacity.
+func (t *turn) mild() bool { return t.from.Base != 0 && t.from.Base < ShareOf(t.policy.MildBelow) }
 
 // disabledTick starts probing when the cool-down is over. With level observe or off-only people bring back.
 func (t *turn) disabledTick() {
@@ -85,7 +95,10 @@ func (t *turn) lower(mild bool, v Verdict) {
 	if v.Ruling.Answer == Lower {
 		wait = max(wait, loadWindow)
 	}
-	share := max(lowered(t.from.Share, mild, v.Ruling), min(t.from.Share, leastShare(v.PerSecond)))
+	if mild && t.from.Share <= leastShare(v.PerSecond) {
+		return
+	}
+	share := lowered(t.from.Share, mild, v.Ruling)
 	if share < t.from.Share && t.now.Sub(t.from.StepSince) >= wait {
 		t.degrade(share, v.Evidence, because(v.Ruling))
 	}
@@ -143,8 +156,8 @@ func (t *turn) advance(e StepEvidence) {
 		return
 	}
 	factor := t.policy.Factor
-	if t.from.Kind == Degraded {
-		factor = 1 / mildFactor
+	if t.from.Kind == Degraded && t.mild() {
+		factor = max(factor, backFactor)
 	}
 	share := t.from.Share.times(factor)
 	t.reason = fmt.Sprintf("step %d passed at %s: %s", t.from.Step, t.from.Share, finding(t.evidence))

@@ -14,7 +14,11 @@ const (
 	mildFactor       = 0.5
 )
 
-// leastFlow is the payments a second that a mild fault leaves a scope at least, or half of its traffic.
+// backFactor is what a share lowered for a mild fault grows by at least when its end shows: evidence takes the longer the smaller
+// the share is, and a mild fault does little in the meantime.
+const backFactor = 4
+
+// leastFlow is the payments a second below which a mild fault lowers a share no further.
 const leastFlow = 1.0 / 3
 
 // backOdds is how much likelier the old baseline must make a step's results than the fault's own rate before a lowered
@@ -121,8 +125,8 @@ func lowered(share Share, mild bool, r Ruling) Share {
 	return min(share, max(MinLowered, min(MaxLowered, target)))
 }
 
-// leastShare is what a mild fault leaves at least, by the would-be payments a second: of what is let through less than leastFlow
-// a second would take too long to show that the fault is over.
+// leastShare is the share from which on a mild fault lowers it no further, by the would-be payments a second: what lets through
+// less than leastFlow a second takes too long to show that the fault is over. A larger one is halved: taking a little is no use.
 func leastShare(perSecond float64) Share {
 	if !(perSecond > 0) {
 		return MinLowered

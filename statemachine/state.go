@@ -125,7 +125,7 @@ type State struct {
 	Kind       IncidentKind
 	Incident   string // id of the open automatic incident, empty if none
 	Answer     string // why automation does not act on the open incident: a guard's name or WithheldBy…; empty while it acts
-	Base       Share  // failure rate of the fault this incident is about, ppm (0 = unknown): since it began, not of probes
+	Base       Share  // failure rate of the fault this incident is about, ppm (0 = unknown): since it began, not of probes; HEALTHY: of the mild one before
 	Hangs      bool   // that fault is attempts without an answer: an unanswered one tells as much as a failed one
 	Relapses   uint32 // failures after the first cut of this incident or probation; lengthens the cool-down
 	// FailedProbings is how often probing failed since the scope was last closed while HEALTHY or RAMPING; it spaces the attempts.

@@ -46,7 +46,10 @@ func (t *turn) move(phase Phase, share Share) {
 	}
 	if phase == Healthy {
 		to.CutBy = CauseNone
-		to.Base, to.Hangs = 0, false
+		if !t.from.Lowered() { // else the relapse of a mild fault is to be known as one
+			to.Base = 0
+		}
+		to.Hangs = false
 		to.Probation = t.now.Add(t.policy.Probation)
 	}
 }
@@ -105,7 +108,9 @@ func (t *turn) degrade(share Share, ev Evidence, why string) {
 	t.reason = fmt.Sprintf("share lowered to %s: %s%s", share, finding(ev), why)
 	if t.from.Phase == Healthy {
 		t.move(Ramping, share)
-		t.to.Base = ShareOf(ev.Rate)
+		if !t.mildAgain(ev) {
+			t.to.Base = ShareOf(ev.Rate)
+		}
 	} else {
 		t.shift(share)
 	}

@@ -160,7 +160,11 @@ func (w *watch) take(t *testing.T, l map[string]any) {
 	if automaticCut(l) {
 		w.takeCut(t, l, scope, at)
 	}
-	if l["cause"] == "AUTOMATION" && l["from"] == "RAMPING" && l["to"] == "RAMPING" && share > 2*w.shares[scope]+1e-6 {
+	most := 2 * w.shares[scope]
+	if l["kind"] == "DEGRADED" {
+		most *= 2
+	}
+	if l["cause"] == "AUTOMATION" && l["from"] == "RAMPING" && l["to"] == "RAMPING" && share > most+1e-6 {
 		t.Errorf("the share of %s jumps from %v to %v", scope, w.shares[scope], share)
 	}
 	if l["cause"] == "AUTOMATION" && l["from"] == "DISABLED" && l["to"] == "HEALTHY" {
