@@ -46,7 +46,7 @@ func (t *turn) move(phase Phase, share Share) {
 	}
 	if phase == Healthy {
 		to.CutBy = CauseNone
-		if !t.from.Lowered() { // else the relapse of a mild fault is to be known as one
+		if !t.from.Lowered() || !t.mild() { // the relapse of a mild fault is to be known as one
 			to.Base = 0
 		}
 		to.Hangs = false
