@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/sluice-pay/sluice/statemachine"
@@ -160,6 +161,50 @@ func TestBankDownIsToldOnce(t *testing.T) {
 		alerts = append(alerts, alertKinds(got.Alerts)...)
 	}
 	equal(t, "alerts", alerts, []string{"BANK_DOWN"})
+}
+
+// A fault of our own network may reach one bank's payments first: without coded replies a bank's fault must last.
+func TestBankDownWaitsForOurOwnNetwork(t *testing.T) {
+	const well = 130 // seconds
+	bank := []flow{{channel: "c1", bank: "ICBC", bad: 30}, {channel: "c2", bank: "ICBC", bad: 30}}
+	calm := []flow{{channel: "c1", bank: "CCB", good: 40}, {channel: "c2", bank: "CCB", good: 40}}
+	down := []flow{{channel: "c1", bank: "CCB", bad: 40}, {channel: "c2", bank: "CCB", bad: 40}}
+	for name, c := range map[string]struct {
+		coded bool
+		then  []flow
+		want  []string
+	}{
+		"the bank alone":             {false, calm, []string{"BANK_DOWN"}},
+		"the bank alone, with codes": {true, calm, []string{"BANK_DOWN"}},
+		"everything from then on":    {false, down, []string{"COMMON_MODE"}},
+	} {
+		f, p := fleetOf("c1", "c2"), NewPipeline()
+		f.Default.Detector = statemachine.DetectorSequential
+		var alerts []string
+		first := int64(-1)
+		for i := range int64(well + 10) {
+			flows := slices.Clone(bank)
+			for k := range flows {
+				flows[k].coded = c.coded
+				if i < well {
+					flows[k].good, flows[k].bad = flows[k].bad, 0
+				}
+			}
+			if i <= well {
+				flows = append(flows, calm...)
+			} else {
+				flows = append(flows, c.then...)
+			}
+			got := p.Observe(sumOf(t0+i, 10, flows...), f)
+			if alerts = append(alerts, alertKinds(got.Alerts)...); len(alerts) > 0 && first < 0 {
+				first = i
+			}
+		}
+		equal(t, name, alerts, c.want)
+		if c.coded && first != well || !c.coded && first != well+commonConfirm {
+			t.Errorf("%s: told after %d s", name, first-well)
+		}
+	}
 }
 
 func TestLocaliseLeavesADomainsRelapseToTheDomain(t *testing.T) {

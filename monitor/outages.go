@@ -27,12 +27,12 @@ type outage struct {
 	last int64 // newest second in which it was found down and something failed
 }
 
-// see takes that a bank was found down in a second.
-func (o *outages) see(d BankDown, sum *SecondCounts) {
+// see takes that a bank was found down in a second, and reports whether that begins an outage.
+func (o *outages) see(d BankDown, sum *SecondCounts) (begins bool) {
 	second := sum.Second
 	o.forget(second)
 	if !fails(sum, d.Bank) {
-		return
+		return false
 	}
 	at, found := slices.BinarySearchFunc(o.banks, d.Bank, func(b outage, bank string) int { return strings.Compare(b.Bank, bank) })
 	if !found {
@@ -43,6 +43,7 @@ func (o *outages) see(d BankDown, sum *SecondCounts) {
 		o.banks = slices.Insert(o.banks, at, outage{DownBank: DownBank{Bank: d.Bank, Since: since}})
 	}
 	o.banks[at].last = second
+	return !found
 }
 
 // fails reports whether a second shows a failure of a bank: a bad result, or attempts and no good one.

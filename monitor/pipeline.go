@@ -41,7 +41,7 @@ type Pipeline struct {
 	watch     *Watchers
 	merchants *Merchants
 	withheld  withheldAccounts
-	down      []string // banks whose alert was given
+	down      []string // banks that fail everywhere
 	downAt    int64
 	outages   outages
 	tests     bankTests
@@ -72,7 +72,7 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 	down := []BankDown{}
 	for _, v := range views {
 		localised := Localise(v.verdicts, v.history, f, suspects)
-		v.verdicts, down = localised.Verdicts, append(down, localised.BanksDown...)
+		v.verdicts, down = localised.Verdicts, append(down, p.lasting(localised.BanksDown, v.history, f)...)
 	}
 	views[0].verdicts = withRelapses(views[0].verdicts, p.relapses(suspects, f), f)
 	alerts, ended := p.common.Observe(views, f, sum.Second)
@@ -145,10 +145,19 @@ func (p *Pipeline) judged(f *statemachine.Fleet) []ScopeEvidence {
 	return all
 }
 
+// lasting are the banks to be told: those that were, and those whose failures are coded or have lasted for commonConfirm seconds.
+// A fault of our own network may look like a bank's for a second.
+func (p *Pipeline) lasting(down []BankDown, seen *History, f *statemachine.Fleet) []BankDown {
+	return slices.DeleteFunc(down, func(d BankDown) bool {
+		return !slices.Contains(p.down, d.Bank) && !codedAlone(d.Evidence) && seen.now-seen.alarmed(d.Evidence.Scope, f) < commonConfirm
+	})
+}
+
 // banksQuiet is how many seconds a bank must not fail everywhere before it is reported again.
 const banksQuiet = 15
 
-// banks reports banks that are down everywhere, once while they stay so. In common mode nothing is said about banks.
+// banks reports banks that are down everywhere; people are told when cashiers begin to be told. In common mode nothing is said
+// about banks.
 func (p *Pipeline) banks(out *Findings, down []BankDown, sum *SecondCounts, f *statemachine.Fleet) {
 	if p.common.Active() {
 		return
@@ -162,11 +171,12 @@ func (p *Pipeline) banks(out *Findings, down []BankDown, sum *SecondCounts, f *s
 	}
 	for _, d := range down {
 		p.downAt = out.Second
-		p.outages.see(d, sum)
+		if p.outages.see(d, sum) {
+			out.Alerts = append(out.Alerts, d.Alert(out.Second))
+		}
 		out.BanksDown = append(out.BanksDown, d.Bank)
 		if !slices.Contains(p.down, d.Bank) {
 			p.down = append(p.down, d.Bank)
-			out.Alerts = append(out.Alerts, d.Alert(out.Second))
 		}
 	}
 	slices.SortFunc(out.BanksDown, strings.Compare)
