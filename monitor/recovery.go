@@ -44,6 +44,8 @@ const (
 	failStep       = 7.5                    // of a ramp step, and of a lowered share
 	backAtNormal   = 2.995732273553991      // ln 20, of a lowered share
 	stillNormal    = math.Ln10              // of the steps that follow; statemachine asks for as much
+	normalForGood  = 3 * math.Ln10          // ln 1000, of the step at full share, where it costs no payment its channel
+	mostFallen     = 3                      // ln 2 more for each time that a raised share was lowered again, so often at most
 	failRaised     = 2 * math.Ln10          // of a lowered share that was raised: the fault is still there
 )
 
@@ -164,13 +166,10 @@ func judgeLowered(st statemachine.State, ev statemachine.StepEvidence, p statema
 		e.Baseline, e.Fault, e.Statistic, e.Threshold = e.Fault, worse, against, failStep
 		return statemachine.Failed
 	}
-	e.Statistic, e.Threshold = odds(e.Answered, e.Bad, e.Baseline, e.Fault), backAtNormal
-	if ev.Raised {
-		if e.Statistic <= -failRaised {
-			e.Rule, e.Statistic, e.Threshold = RuleRaised, -e.Statistic, failRaised
-			return statemachine.Failed
-		}
-		e.Threshold = stillNormal
+	e.Statistic, e.Threshold = odds(e.Answered, e.Bad, e.Baseline, e.Fault), normalLevel(st.Share, ev)
+	if ev.Raised && e.Statistic <= -failRaised {
+		e.Rule, e.Statistic, e.Threshold = RuleRaised, -e.Statistic, failRaised
+		return statemachine.Failed
 	}
 	back := e.Statistic >= e.Threshold
 	if e.Fault <= e.Baseline { // nothing to tell apart
@@ -178,6 +177,19 @@ func judgeLowered(st statemachine.State, ev statemachine.StepEvidence, p statema
 		back = e.Answered >= p.StepEvidence && e.Rate <= e.Baseline
 	}
 	return passedIf(back && complete(ev, p))
+}
+
+// normalLevel is the evidence at which a step of a lowered share passes. A fault that lasts is tested again and again: the more
+// often it seemed to be over, the more is asked.
+func normalLevel(share statemachine.Share, ev statemachine.StepEvidence) float64 {
+	level := backAtNormal
+	switch {
+	case share >= statemachine.FullShare:
+		level = normalForGood
+	case ev.Raised:
+		level = stillNormal
+	}
+	return level + math.Ln2*float64(min(ev.Fallen, mostFallen))
 }
 
 // loweredFor is the failure rate for which a share was lowered.

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -121,7 +122,7 @@ func TestJudgeStepOfALoweredShare(t *testing.T) {
 		"clearly worse, a few ": {12, 12, statemachine.Failed},
 	} {
 		st, ev := stepOf(statemachine.Ramping, 0.2, c.answered, c.bad, 10)
-		st.Kind = statemachine.Degraded
+		st.Kind, st.Share = statemachine.Degraded, statemachine.FullShare/2
 		wantJudged(t, name, st, ev, c.want)
 		ev.Settled = 0
 		if late, _ := judgeStep(st, ev, sequentialPolicy(), 0.01); late == statemachine.Passed {
@@ -131,19 +132,30 @@ func TestJudgeStepOfALoweredShare(t *testing.T) {
 }
 
 // A share that was raised passes sooner, for it need not show again what was shown, and goes back where the fault is still there.
+// The more often it went back, the more it must show, and most of all before its incident is closed.
 func TestJudgeStepOfARaisedShare(t *testing.T) {
 	for name, c := range map[string]struct {
 		answered, bad float64
+		fallen        int
+		share         statemachine.Share
 		want          statemachine.Judgement
 	}{
-		"10 good":           {10, 0, statemachine.Gathering},
-		"11 good":           {11, 0, statemachine.Passed},
-		"one of six failed": {6, 1, statemachine.Gathering},
-		"two of ten failed": {10, 2, statemachine.Gathering},
-		"the fault goes on": {10, 3, statemachine.Failed},
+		"10 good":                      {answered: 10, want: statemachine.Gathering},
+		"11 good":                      {answered: 11, want: statemachine.Passed},
+		"one of six failed":            {answered: 6, bad: 1, want: statemachine.Gathering},
+		"two of ten failed":            {answered: 10, bad: 2, want: statemachine.Gathering},
+		"the fault goes on":            {answered: 10, bad: 3, want: statemachine.Failed},
+		"14 good, lowered again once":  {answered: 14, fallen: 1, want: statemachine.Gathering},
+		"15 good, lowered again once":  {answered: 15, fallen: 1, want: statemachine.Passed},
+		"20 good, lowered nine times":  {answered: 20, fallen: 9, want: statemachine.Gathering},
+		"21 good, lowered nine times":  {answered: 21, fallen: 9, want: statemachine.Passed},
+		"32 good at full share":        {answered: 32, share: statemachine.FullShare, want: statemachine.Gathering},
+		"33 good at full share":        {answered: 33, share: statemachine.FullShare, want: statemachine.Passed},
+		"it goes on at the full share": {answered: 10, bad: 3, share: statemachine.FullShare, want: statemachine.Failed},
 	} {
 		st, ev := stepOf(statemachine.Ramping, 0.2, c.answered, c.bad, 10)
-		st.Kind, ev.Raised = statemachine.Degraded, true
+		st.Kind, st.Share = statemachine.Degraded, cmp.Or(c.share, statemachine.FullShare/2)
+		ev.Raised, ev.Fallen = true, c.fallen
 		e := wantJudged(t, name, st, ev, c.want)
 		if _, err := recomputeSequential(e); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -37,6 +37,7 @@ type step struct {
 	phase      statemachine.Phase
 	share      statemachine.Share
 	raised     bool               // it follows a step of a lesser share
+	fallen     int                // steps before it that did and had to be lowered again
 	well       bool               // its probes would have passed at some time
 	base       statemachine.Share // the fault's rate
 	demand     rolling
@@ -109,8 +110,13 @@ func (s *Steps) follow(f *statemachine.Fleet) {
 func (st *step) next(to statemachine.State, now int64) *step {
 	n := &step{
 		generation: to.Generation, number: to.Step, phase: to.Phase, share: to.Share, base: to.Base,
-		raised: st.generation == to.Generation && to.Share > st.share,
 		demand: st.demand, routers: st.routers, comeback: st.comeback,
+	}
+	if st.generation == to.Generation {
+		n.raised, n.fallen = to.Share > st.share, st.fallen
+		if st.raised && to.Share < st.share {
+			n.fallen++
+		}
 	}
 	if to.Phase == statemachine.Disabled {
 		n.comeback.ended(now)
@@ -374,7 +380,7 @@ func (s *Steps) Evidence(f *statemachine.Fleet, normal func(statemachine.Scope) 
 		found := ScopeEvidence{Scope: scope, StepEvidence: statemachine.StepEvidence{
 			Generation: st.generation, Step: st.number, WouldBe: st.wouldBe, Sent: st.sent,
 			Settled:   st.settled(s.now, s.delays.of(scope, f, s.delays.usual), s.delays.of(scope, f, s.delays.p99)),
-			PerSecond: perSecond, Routers: routers, Fault: st.comeback.rate(state.Base), Raised: st.raised,
+			PerSecond: perSecond, Routers: routers, Fault: st.comeback.rate(state.Base), Raised: st.raised, Fallen: st.fallen,
 		}}
 		tally, from := s.weighed(scope, st, state, f, usual)
 		switch policy := f.Policy(scope.Channel); {

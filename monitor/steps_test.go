@@ -141,6 +141,29 @@ func TestStepsOfADegradedScopeForget(t *testing.T) {
 	}
 }
 
+// A step tells whether it follows a lesser share, and how often such a one had to be lowered again in this life.
+func TestStepsTellHowOftenAShareFell(t *testing.T) {
+	f, s := fleetOf("c1"), NewSteps()
+	scope := statemachine.ChannelScope("c1")
+	put(f, scope, statemachine.Ramping, 3, 0)
+	second := t0
+	for i, c := range []struct {
+		generation uint64
+		share      float64
+		raised     bool
+		fallen     int
+	}{{3, 0.5, false, 0}, {3, 0.25, false, 0}, {3, 1, true, 0}, {3, 0.5, false, 1}, {3, 1, true, 1}, {3, 0.5, false, 2}, {5, 0.5, false, 0}} {
+		st := f.States[scope]
+		st.Kind, st.Generation, st.Step, st.Share = statemachine.Degraded, c.generation, uint32(i), statemachine.ShareOf(c.share)
+		f.States[scope] = st
+		second++
+		s.Observe(sumOf(second, 5), f)
+		if e := s.Evidence(f, oneInAHundred)[0]; e.Raised != c.raised || e.Fallen != c.fallen {
+			t.Errorf("step %d at %g: raised %t, fallen %d, want %t, %d", i, c.share, e.Raised, e.Fallen, c.raised, c.fallen)
+		}
+	}
+}
+
 func TestStepsOfADomainSumItsChannels(t *testing.T) {
 	f, s := fleetOf("c1:d1", "c2:d1", "c3"), NewSteps()
 	scope := statemachine.DomainScope("d1")

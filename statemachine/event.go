@@ -95,6 +95,7 @@ type StepEvidence struct {
 	Calm       time.Duration // how long they have spoken for it, if they do so clearly; they pass once it is Settle
 	Settle     time.Duration
 	Raised     bool // the step before passed: the fault for which a share was lowered seems to be over
+	Fallen     int  // how often it seemed so and the share had to be lowered again
 	Evidence   Evidence
 	// Ruling is filled by the control for a Failed judgement of a RAMPING scope: closing it takes away what its share carries.
 	Ruling Ruling
