@@ -180,16 +180,15 @@ func judgeLowered(st statemachine.State, ev statemachine.StepEvidence, p statema
 }
 
 // normalLevel is the evidence at which a step of a lowered share passes. A fault that lasts is tested again and again: the more
-// often it seemed to be over, the more is asked.
+// often it seemed to be over, the more is asked, above all of the steps after the first, where results are many.
 func normalLevel(share statemachine.Share, ev statemachine.StepEvidence) float64 {
-	level := backAtNormal
 	switch {
 	case share >= statemachine.FullShare:
-		level = normalForGood
+		return normalForGood
 	case ev.Raised:
-		level = stillNormal
+		return stillNormal + math.Ln2*float64(min(ev.Fallen, mostFallen))
 	}
-	return level + math.Ln2*float64(min(ev.Fallen, mostFallen))
+	return backAtNormal + math.Ln2*float64(min(ev.Fallen, 1))
 }
 
 // loweredFor is the failure rate for which a share was lowered.

@@ -129,6 +129,13 @@ func TestJudgeStepOfALoweredShare(t *testing.T) {
 			t.Errorf("%s: passed before its attempts have answered", name)
 		}
 	}
+	for _, fallen := range []int{1, 9} { // results are few at a small share
+		for n, want := range map[float64]statemachine.Judgement{17: statemachine.Gathering, 18: statemachine.Passed} {
+			st, ev := stepOf(statemachine.Ramping, 0.2, n, 0, 10)
+			st.Kind, st.Share, ev.Fallen = statemachine.Degraded, statemachine.FullShare/8, fallen
+			wantJudged(t, "lowered again", st, ev, want)
+		}
+	}
 }
 
 // A share that was raised passes sooner, for it need not show again what was shown, and goes back where the fault is still there.
