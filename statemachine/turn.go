@@ -34,6 +34,7 @@ func (t *turn) move(phase Phase, share Share) {
 		if t.cause == Expired {
 			to.CutBy = Operator // the override was theirs
 		}
+		to.Base = 0 // of a fault before: whoever knows it to be this one says so
 	}
 	to.Phase, to.Share = phase, share
 	to.Generation++
@@ -108,8 +109,9 @@ func (t *turn) degrade(share Share, ev Evidence, why string) {
 	t.reason = fmt.Sprintf("share lowered to %s: %s%s", share, finding(ev), why)
 	if t.from.Phase == Healthy {
 		t.move(Ramping, share)
-		if !t.mildAgain(ev) {
-			t.to.Base = ShareOf(ev.Rate)
+		t.to.Base = ShareOf(ev.Rate)
+		if t.mildAgain(ev) {
+			t.to.Base = t.from.Base
 		}
 	} else {
 		t.shift(share)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sluice-pay/sluice/statemachine"
 )
 
 func TestScenarios(t *testing.T) {
@@ -132,6 +134,7 @@ func scopeText(l map[string]any) string {
 // watch follows the transitions of a log.
 type watch struct {
 	shares map[string]float64
+	mild   map[string]bool // its share was lowered for a mild fault, not for want of capacity
 	cuts   map[string][]float64
 	n      int
 }
@@ -142,7 +145,7 @@ func checkInvariants(t *testing.T, sum *Summary, lines []map[string]any) {
 	for _, v := range sum.Violations {
 		t.Error(v)
 	}
-	w := watch{shares: map[string]float64{}, cuts: map[string][]float64{}}
+	w := watch{shares: map[string]float64{}, mild: map[string]bool{}, cuts: map[string][]float64{}}
 	for _, l := range lines {
 		if l["event"] == "transition" {
 			w.take(t, l)
@@ -160,8 +163,11 @@ func (w *watch) take(t *testing.T, l map[string]any) {
 	if automaticCut(l) {
 		w.takeCut(t, l, scope, at)
 	}
+	if evidence, _ := l["evidence"].(map[string]any); evidence != nil && l["from"] == "HEALTHY" && l["to"] == "RAMPING" {
+		w.mild[scope] = w.mild[scope] || evidence["rate"].(float64) < statemachine.DefaultPolicy().MildBelow
+	}
 	most := 2 * w.shares[scope]
-	if l["kind"] == "DEGRADED" {
+	if l["kind"] == "DEGRADED" && w.mild[scope] {
 		most *= 2
 	}
 	if l["cause"] == "AUTOMATION" && l["from"] == "RAMPING" && l["to"] == "RAMPING" && share > most+1e-6 {
