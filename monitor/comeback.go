@@ -107,7 +107,7 @@ func (st *step) newest(normal, fault float64) (sum Tally, from int64, best float
 		sum.Add(&p.tally)
 		since.Add(&p.tally)
 		answered, bad := p.tally.Weighted()
-		best = min(passHard, max(0, best+odds(answered, bad, normal, fault)))
+		best = min(passHard, max(0, best+statemachine.Odds(answered, bad, normal, fault)))
 	}
 	if best == 0 {
 		return since, at, 0

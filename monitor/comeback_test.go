@@ -22,7 +22,7 @@ func resultsOf(results string) *step {
 }
 
 func TestNewestResultsSpeakForTheEnd(t *testing.T) {
-	good, bad := odds(1, 0, 0.01, 0.5), odds(1, 1, 0.01, 0.5)
+	good, bad := statemachine.Odds(1, 0, 0.01, 0.5), statemachine.Odds(1, 1, 0.01, 0.5)
 	tests := []struct {
 		name, results string
 		answered, bad float64

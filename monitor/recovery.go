@@ -66,12 +66,6 @@ func fault(own, normal, least float64) float64 {
 	return min(max(own, least), faultMost)
 }
 
-// odds is the log of how much likelier results are at the rate normal than at the rate fault. Half-weighted results count half.
-func odds(answered, bad, normal, fault float64) float64 {
-	good := max(0, answered-bad)
-	return good*math.Log((1-normal)/(1-fault)) + bad*math.Log(normal/fault)
-}
-
 // passLevel is the evidence at which probes pass, for a fault of its own rate, 0 where it is unknown, that is tested for as fault.
 func passLevel(own, fault, perSecond float64, p statemachine.Policy) float64 {
 	switch {
@@ -127,7 +121,7 @@ func judgeStep(st statemachine.State, ev statemachine.StepEvidence, p statemachi
 func judgeProbes(st statemachine.State, ev statemachine.StepEvidence, p statemachine.Policy, e *statemachine.Evidence) statemachine.Judgement {
 	own := cmp.Or(ev.Fault, st.Base.Fraction())
 	e.Rule, e.Fault = RuleProbes, fault(own, e.Baseline, faultLeast)
-	e.Statistic, e.Threshold = odds(e.Answered, e.Bad, e.Baseline, e.Fault), passLevel(own, e.Fault, ev.PerSecond, p)
+	e.Statistic, e.Threshold = statemachine.Odds(e.Answered, e.Bad, e.Baseline, e.Fault), passLevel(own, e.Fault, ev.PerSecond, p)
 	switch {
 	case e.Statistic <= -failProbes:
 		e.Statistic, e.Threshold = -e.Statistic, failProbes
@@ -143,8 +137,8 @@ func judgeProbes(st statemachine.State, ev statemachine.StepEvidence, p statemac
 func judgeRamp(st statemachine.State, ev statemachine.StepEvidence, p statemachine.Policy, e *statemachine.Evidence) statemachine.Judgement {
 	e.Rule, e.Fault = RuleRamp, fault(cmp.Or(ev.Fault, st.Base.Fraction()), e.Baseline, rampFault)
 	other := fault(rampFault, e.Baseline, rampFault)
-	e.Statistic, e.Threshold = odds(e.Answered, e.Bad, e.Baseline, e.Fault), passStep
-	against := odds(e.Answered, e.Bad, e.Baseline, other)
+	e.Statistic, e.Threshold = statemachine.Odds(e.Answered, e.Bad, e.Baseline, e.Fault), passStep
+	against := statemachine.Odds(e.Answered, e.Bad, e.Baseline, other)
 	switch {
 	case min(e.Statistic, against) <= -failStep:
 		if against < e.Statistic {
@@ -162,11 +156,11 @@ func judgeRamp(st statemachine.State, ev statemachine.StepEvidence, p statemachi
 func judgeLowered(st statemachine.State, ev statemachine.StepEvidence, p statemachine.Policy, e *statemachine.Evidence) statemachine.Judgement {
 	e.Rule, e.Fault = RuleLowered, loweredFor(st.Base)
 	worse := min(2*e.Fault, (1+e.Fault)/2)
-	if against := -odds(e.Answered, e.Bad, e.Fault, worse); against >= failStep && e.Lower > e.Fault {
+	if against := -statemachine.Odds(e.Answered, e.Bad, e.Fault, worse); against >= failStep && e.Lower > e.Fault {
 		e.Baseline, e.Fault, e.Statistic, e.Threshold = e.Fault, worse, against, failStep
 		return statemachine.Failed
 	}
-	e.Statistic, e.Threshold = odds(e.Answered, e.Bad, e.Baseline, e.Fault), normalLevel(st.Share, ev)
+	e.Statistic, e.Threshold = statemachine.Odds(e.Answered, e.Bad, e.Baseline, e.Fault), normalLevel(st.Share, ev)
 	if ev.Raised && e.Statistic <= -failRaised {
 		e.Rule, e.Statistic, e.Threshold = RuleRaised, -e.Statistic, failRaised
 		return statemachine.Failed
@@ -223,7 +217,7 @@ func recomputeStep(e statemachine.Evidence) bool {
 	default:
 		return false
 	}
-	against := -odds(e.Answered, e.Bad, e.Baseline, e.Fault)
+	against := -statemachine.Odds(e.Answered, e.Bad, e.Baseline, e.Fault)
 	return e.Threshold >= least-slack && against >= e.Threshold-slack && math.Abs(against-e.Statistic) <= slack*max(1, against)
 }
 

@@ -230,7 +230,7 @@ func (c *wayBack) judge(sum *SecondCounts, second int64) {
 	if c.state.Phase == statemachine.Healthy {
 		t := sum.Items[0].Evidence[statemachine.KindNormal]
 		answered, bad := t.Weighted()
-		c.suspicion = max(0, c.suspicion-odds(answered, bad, 0.01, fault(c.fault, 0.01, 0.06)))
+		c.suspicion = max(0, c.suspicion-statemachine.Odds(answered, bad, 0.01, fault(c.fault, 0.01, 0.06)))
 		if c.suspicion > 12 {
 			ev := statemachine.Evidence{Answered: 20, Bad: 20 * c.fault, Rate: c.fault}
 			c.event(statemachine.Verdict{Kind: statemachine.Failing, Evidence: ev}, second+1)

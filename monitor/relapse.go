@@ -94,7 +94,7 @@ func (h *homecoming) relapse(scope statemachine.Scope, normal, rate float64, now
 	if h.answered > relapseFirst {
 		e.MinCount++
 	}
-	e.Statistic, e.Threshold, e.Reasons = -odds(e.Answered, e.Bad, normal, rate), relapseLevel(rate), slices.Clone(h.reasons)
+	e.Statistic, e.Threshold, e.Reasons = -statemachine.Odds(e.Answered, e.Bad, normal, rate), relapseLevel(rate), slices.Clone(h.reasons)
 	e.Explanation = fmt.Sprintf("%s: %s of %s results failed soon after it was opened; that is %s likelier of the fault it was closed for (%s fail) than of a channel that is well (%s fail)",
 		scope, amount(e.Bad), amount(e.Answered), times(e.Statistic), percent(rate), percent(normal))
 	return e

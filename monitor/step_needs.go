@@ -18,5 +18,5 @@ func StepNeeds(ev *statemachine.StepEvidence) float64 {
 	case e.Fault <= e.Baseline:
 		return e.Threshold // nothing to tell apart: so many results are waited for
 	}
-	return math.Ceil(ev.Answered + (e.Threshold-e.Statistic)/odds(1, 0, e.Baseline, e.Fault))
+	return math.Ceil(ev.Answered + (e.Threshold-e.Statistic)/statemachine.Odds(1, 0, e.Baseline, e.Fault))
 }

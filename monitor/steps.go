@@ -319,8 +319,8 @@ func (st *step) recent(results float64) (Tally, int64) {
 	return sum, st.from
 }
 
-// weighed is the evidence of a step that its judgement rests on.
-func (s *Steps) weighed(scope statemachine.Scope, st *step, state statemachine.State, f *statemachine.Fleet, normal float64) (Tally, int64) {
+// weighed is the evidence of a step that its judgement rests on. silent is how many attempts should have answered and did not.
+func (s *Steps) weighed(scope statemachine.Scope, st *step, state statemachine.State, f *statemachine.Fleet, normal float64, silent uint32) (Tally, int64) {
 	policy, tally, from := f.Policy(scope.Channel), st.tally, st.from
 	lowered := state.Lowered()
 	switch sequential := policy.Detector == statemachine.DetectorSequential; {
@@ -335,11 +335,9 @@ func (s *Steps) weighed(scope statemachine.Scope, st *step, state statemachine.S
 	case lowered:
 		tally, from = st.lately(policy, s.now)
 	}
-	if n := s.silent(scope, st, state, f); n > 0 {
-		tally.Outcomes[statemachine.TimedOut] += n
-		tally.Bad += n
-		tally.BadPayers += n
-	}
+	tally.Outcomes[statemachine.TimedOut] += silent
+	tally.Bad += silent
+	tally.BadPayers += silent
 	return tally, from
 }
 
@@ -382,10 +380,11 @@ func (s *Steps) Evidence(f *statemachine.Fleet, normal func(statemachine.Scope) 
 			Settled:   st.settled(s.now, s.delays.of(scope, f, s.delays.usual), s.delays.of(scope, f, s.delays.p99)),
 			PerSecond: perSecond, Routers: routers, Fault: st.comeback.rate(state.Base), Raised: st.raised, Fallen: st.fallen,
 		}}
-		tally, from := s.weighed(scope, st, state, f, usual)
+		silent := s.silent(scope, st, state, f)
+		tally, from := s.weighed(scope, st, state, f, usual, silent)
 		switch policy := f.Policy(scope.Channel); {
 		case state.Phase != statemachine.Probing:
-		case s.silent(scope, st, state, f) > 0:
+		case silent > 0:
 			st.comeback.ended(s.now)
 		default:
 			newest, since := st.probes(&found.StepEvidence, policy, usual, s.now)

@@ -154,7 +154,7 @@ func (s State) worse(ev Evidence) bool {
 	if ev.Rate <= base || base <= 0 {
 		return ev.Rate > base
 	}
-	return odds(ev.Answered, ev.Bad, ev.Rate, base) >= worseOdds
+	return Odds(ev.Answered, ev.Bad, ev.Rate, base) >= worseOdds
 }
 
 // backAtBaseline compares two explanations of a step's results: the rate taken as normal (at least 1 %) and the fault's own.
@@ -164,11 +164,12 @@ func backAtBaseline(e StepEvidence, fault float64) bool {
 	if fault <= normal {
 		return true // nothing to tell apart; the judgement stands
 	}
-	return odds(e.Answered, min(max(e.Bad, 0), e.Answered), normal, fault) >= math.Log(backOdds)
+	return Odds(e.Answered, min(max(e.Bad, 0), e.Answered), normal, fault) >= math.Log(backOdds)
 }
 
-// odds is the log of how much likelier results are at one failure rate than at another. The one may be 1 where none succeeded.
-func odds(answered, bad, rate, other float64) float64 {
+// Odds is the log of how much likelier results are at one failure rate than at another, in nats; half-weighted ones count half. The
+// one may be 1 where none succeeded.
+func Odds(answered, bad, rate, other float64) float64 {
 	ratio := bad * math.Log(rate/other)
 	if good := answered - bad; good > 0 {
 		ratio += good * math.Log((1-rate)/(1-other))
