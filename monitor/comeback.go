@@ -119,7 +119,7 @@ func (st *step) newest(normal, fault float64) (sum Tally, from int64, best float
 func (st *step) probes(e *statemachine.StepEvidence, policy statemachine.Policy, normal float64, now int64) (Tally, int64) {
 	c, fails := &st.comeback, fault(e.Fault, normal, faultLeast)
 	newest, from, odds := st.newest(normal, fails)
-	well := odds >= passLevel(e.Fault, fails, e.PerSecond, policy)
+	well := odds >= passLevel(fails, e.PerSecond, policy)
 	st.well = st.well || well
 	if odds > 0 {
 		c.lasts(from, well)

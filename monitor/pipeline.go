@@ -101,7 +101,7 @@ func (p *Pipeline) Observe(sum *SecondCounts, f *statemachine.Fleet) Findings {
 	if !out.CommonMode {
 		out.Alerts = append(out.Alerts, p.merchants.Observe(failing, out.Second)...)
 	}
-	out.Steps = p.judged(f)
+	out.Steps = p.judged(suspects, f)
 	p.banks(&out, down, sum, f)
 	return out
 }
@@ -125,20 +125,23 @@ func merged(views []*view, f *statemachine.Fleet) []statemachine.Verdict {
 func (p *Pipeline) relapses(suspects []suspectBank, f *statemachine.Fleet) []statemachine.Verdict {
 	history := p.detector.History()
 	all := p.steps.Relapses(f, func(s statemachine.Scope) float64 { return history.baseline(s, f) })
-	return slices.DeleteFunc(all, func(v statemachine.Verdict) bool {
-		return !history.beyondBanks(&v, suspects) || history.bankElsewhere(&v.Evidence)
-	})
+	return slices.DeleteFunc(all, func(v statemachine.Verdict) bool { return history.banksExplain(&v, suspects) })
 }
 
-// judged judges the evidence of every step. While our own side fails, failures without a coded reply are no relapse.
-func (p *Pipeline) judged(f *statemachine.Fleet) []ScopeEvidence {
+// judged judges the evidence of every step. While our own side fails, failures without a coded reply are no relapse, nor are
+// those of a share that banks explain which fail elsewhere.
+func (p *Pipeline) judged(suspects []suspectBank, f *statemachine.Fleet) []ScopeEvidence {
 	history := p.detector.History()
 	all := p.steps.Evidence(f, func(s statemachine.Scope) float64 { return history.baseline(s, f) })
 	for i := range all {
 		e := &all[i]
 		st, policy := f.State(e.Scope), f.Policy(e.Scope.Channel)
 		e.Judgement, e.Evidence = p.detector.Judge(st, e.StepEvidence, policy, f)
-		if e.Judgement == statemachine.Failed && p.common.doubts(e, history, f) {
+		if e.Judgement != statemachine.Failed {
+			continue
+		}
+		v := statemachine.Verdict{Kind: statemachine.Failing, Scope: e.Scope, Evidence: e.Evidence}
+		if p.common.doubts(e, history, f) || st.Phase == statemachine.Ramping && history.banksExplain(&v, suspects) {
 			e.Judgement = statemachine.Gathering
 		}
 	}

@@ -30,15 +30,16 @@ const (
 // The evidence that decides, in nats. A test that passes at ln A passes what is as bad as Fault at most once in A times (Wald
 // 1945). A lasting fault is tested several times a minute, and a scope that returned too early twice waits out ten minutes: so
 // once in a thousand times on a busy scope, which asks for no more than two probes of a hard fault. Mild faults need many
-// probes and do little harm. The quieter the scope, the fewer tests there are, and the more each probe costs in time: there
-// the level is the cost of a wrong return.
+// probes and do little harm. The quieter the scope, the fewer tests there are, and the more each probe costs in time. Where
+// there is no ramp, a wrong return fails two or three payments, whatever the traffic, and a probe costs time in inverse
+// proportion to it: so the odds that are asked for grow with it.
 const (
 	passHard       = 3 * math.Ln10          // ln 1000
 	passMild       = 2*math.Ln10 + math.Ln2 // ln 200
 	passMedium     = 2 * math.Ln10          // ln 100
 	passMediumMild = 3.912023005428146      // ln 50
-	passQuiet      = math.Ln10              // ln 10
-	passQuietMild  = 1.791759469228055      // ln 6
+	passLeast      = 2 * math.Ln2           // ln 4, of quiet scopes
+	passFlow       = 150                    // odds for each would-be payment a second of these
 	failProbes     = math.Ln10              // a scope that is well fails its probes at most once in ten times
 	passStep       = math.Ln10              // of each ramp step
 	failStep       = 7.5                    // of a ramp step, and of a lowered share
@@ -51,9 +52,8 @@ const (
 
 // Which of these levels a test passes at.
 const (
-	hardRate   = 0.3  // faults from this rate on are hard
-	quietMild  = 0.35 // and on quiet scopes from this
-	mediumRate = 2    // would-be payments a second below which a scope is not busy
+	hardRate   = 0.3 // faults from this rate on are hard
+	mediumRate = 2   // would-be payments a second below which a scope is not busy
 )
 
 // fault is the rate that probes are tested against: the fault's own, 0 where it is unknown, but never so near to normal that no
@@ -66,21 +66,20 @@ func fault(own, normal, least float64) float64 {
 	return min(max(own, least), faultMost)
 }
 
-// passLevel is the evidence at which probes pass, for a fault of its own rate, 0 where it is unknown, that is tested for as fault.
-func passLevel(own, fault, perSecond float64, p statemachine.Policy) float64 {
-	switch {
-	case perSecond < p.QuietRate && own > 0 && own < quietMild:
-		return passQuietMild
-	case perSecond < p.QuietRate:
-		return passQuiet
-	case perSecond < mediumRate && fault >= hardRate:
-		return passMedium
-	case perSecond < mediumRate:
-		return passMediumMild
-	case fault >= hardRate:
-		return passHard
+// passLevel is the evidence at which probes pass, for a fault that is tested for at a rate, on a scope of so many would-be
+// payments a second.
+func passLevel(fault, perSecond float64, p statemachine.Policy) float64 {
+	most, medium := passMild, passMediumMild
+	if fault >= hardRate {
+		most, medium = passHard, passMedium
 	}
-	return passMild
+	switch {
+	case perSecond < p.QuietRate:
+		return min(most, max(passLeast, math.Log(passFlow*perSecond)))
+	case perSecond < mediumRate:
+		return medium
+	}
+	return most
 }
 
 // normalRate is the failure rate of a scope that is well, for tests against its fault. It takes NaN for nothing learned.
@@ -119,9 +118,8 @@ func judgeStep(st statemachine.State, ev statemachine.StepEvidence, p statemachi
 
 // judgeProbes is Wald's test of the probes.
 func judgeProbes(st statemachine.State, ev statemachine.StepEvidence, p statemachine.Policy, e *statemachine.Evidence) statemachine.Judgement {
-	own := cmp.Or(ev.Fault, st.Base.Fraction())
-	e.Rule, e.Fault = RuleProbes, fault(own, e.Baseline, faultLeast)
-	e.Statistic, e.Threshold = statemachine.Odds(e.Answered, e.Bad, e.Baseline, e.Fault), passLevel(own, e.Fault, ev.PerSecond, p)
+	e.Rule, e.Fault = RuleProbes, fault(cmp.Or(ev.Fault, st.Base.Fraction()), e.Baseline, faultLeast)
+	e.Statistic, e.Threshold = statemachine.Odds(e.Answered, e.Bad, e.Baseline, e.Fault), passLevel(e.Fault, ev.PerSecond, p)
 	switch {
 	case e.Statistic <= -failProbes:
 		e.Statistic, e.Threshold = -e.Statistic, failProbes
@@ -210,7 +208,7 @@ func recomputeStep(e statemachine.Evidence) bool {
 	case RuleRaised:
 		least = failRaised
 	case RuleRelapse:
-		least = relapseLevel(e.Fault)
+		least = relapseLevel(e.Fault, 0)
 		if e.Bad < max(relapseBad, e.MinCount) {
 			return false
 		}

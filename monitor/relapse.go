@@ -3,6 +3,7 @@ package monitor
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/sluice-pay/sluice/statemachine"
@@ -14,11 +15,13 @@ import (
 const RuleRelapse = "relapse"
 
 // The evidence that closes a scope again for the fault it came back from, in nats, of that many bad results of distinct payers.
-// It is no matter of days between false alarms: the level at which the probes passed left the fault there once in six to ten
-// times. After so many results that do not speak for it, it is a fault like any other again.
+// It is no matter of days between false alarms, but of how often the level at which its probes passed leaves the fault there: what
+// passed at more than relapsePassed must show as much more. After so many results that do not speak for it, it is a fault like any
+// other again.
 const (
 	relapseHard    = passMild
 	relapseMild    = passMediumMild
+	relapsePassed  = math.Ln10
 	relapseBad     = 2
 	relapseFirst   = 20 // results in which so few are enough; one more after these
 	relapseResults = 60
@@ -26,26 +29,31 @@ const (
 	relapseMilder  = 0.5 // of the fault's rate, tested for as well: chance had its part in the cut and made it look worse
 )
 
-// relapseLevel is the evidence that is a relapse into a fault of a rate.
-func relapseLevel(fault float64) float64 {
+// relapseLevel is the evidence that is a relapse into a fault of a rate, of a scope whose probes passed at a level.
+func relapseLevel(fault, passed float64) float64 {
+	level := relapseMild
 	if fault >= hardRate {
-		return relapseHard
+		level = relapseHard
 	}
-	return relapseMild
+	return level + max(0, passed-relapsePassed)
 }
 
 // homecoming is a scope that went home without a ramp, while on probation.
 type homecoming struct {
 	step             // results since
 	rate     float64 // of the fault it came back from
+	passed   float64 // the evidence at which its probes passed
 	answered float64 // results since
 }
 
 // returned begins to watch a scope that went home from its probes. A failure domain is watched by its channels.
-func (s *Steps) returned(scope statemachine.Scope, st *step, to statemachine.State) {
-	if rate := st.comeback.rate(st.base); st.phase == statemachine.Probing && rate > 0 && scope.Kind != statemachine.ScopeDomain {
-		s.home[scope] = &homecoming{step: step{generation: to.Generation}, rate: rate}
+func (s *Steps) returned(scope statemachine.Scope, st *step, to statemachine.State, p statemachine.Policy) {
+	rate := st.comeback.rate(st.base)
+	if st.phase != statemachine.Probing || rate == 0 || scope.Kind == statemachine.ScopeDomain {
+		return
 	}
+	perSecond, _ := s.PerSecond(scope)
+	s.home[scope] = &homecoming{step: step{generation: to.Generation}, rate: rate, passed: passLevel(rate, perSecond, p)}
 }
 
 // watch takes the results of the scopes that went home, until their probation is over, their state changes, or they have shown
@@ -94,7 +102,7 @@ func (h *homecoming) relapse(scope statemachine.Scope, normal, rate float64, now
 	if h.answered > relapseFirst {
 		e.MinCount++
 	}
-	e.Statistic, e.Threshold, e.Reasons = -statemachine.Odds(e.Answered, e.Bad, normal, rate), relapseLevel(rate), slices.Clone(h.reasons)
+	e.Statistic, e.Threshold, e.Reasons = -statemachine.Odds(e.Answered, e.Bad, normal, rate), relapseLevel(rate, h.passed), slices.Clone(h.reasons)
 	e.Explanation = fmt.Sprintf("%s: %s of %s results failed soon after it was opened; that is %s likelier of the fault it was closed for (%s fail) than of a channel that is well (%s fail)",
 		scope, amount(e.Bad), amount(e.Answered), times(e.Statistic), percent(rate), percent(normal))
 	return e
@@ -116,6 +124,11 @@ func withRelapses(verdicts, relapses []statemachine.Verdict, f *statemachine.Fle
 	}
 	slices.SortStableFunc(verdicts, func(a, b statemachine.Verdict) int { return a.Scope.Compare(b.Scope) })
 	return verdicts
+}
+
+// banksExplain reports whether banks that fail on other channels as well explain what is found of a scope on its way back.
+func (h *History) banksExplain(v *statemachine.Verdict, suspects []suspectBank) bool {
+	return !h.beyondBanks(v, suspects) || h.bankElsewhere(&v.Evidence)
 }
 
 // bankElsewhere reports whether the few bad results of a scope may be those of one bank that fails on other channels as well: it

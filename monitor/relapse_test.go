@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -8,7 +9,10 @@ import (
 )
 
 // homeWorld is channel c1, too quiet for a ramp, that came home from its probes at t0 after a fault of a rate.
-func homeWorld(rate float64) (*Pipeline, *statemachine.Fleet) {
+func homeWorld(rate float64) (*Pipeline, *statemachine.Fleet) { return homeWorldOf(rate, 0) }
+
+// homeWorldOf is the same, where so many payments would have come in the last five seconds.
+func homeWorldOf(rate float64, wouldBe uint32) (*Pipeline, *statemachine.Fleet) {
 	p, f := NewPipeline(), fleetOf("c1", "c2", "c3")
 	f.Default.Detector = statemachine.DetectorSequential
 	play(p, f, t0-605, 600, calmFlows("c1", "c2", "c3")...) // until its normal rate is known
@@ -16,7 +20,10 @@ func homeWorld(rate float64) (*Pipeline, *statemachine.Fleet) {
 	closed := put(f, scope, statemachine.Probing, 3, 5)
 	closed.Base = statemachine.ShareOf(rate)
 	f.States[scope] = closed
-	play(p, f, t0-5, 5, calmFlows("c2", "c3")...)
+	play(p, f, t0-5, 4, calmFlows("c2", "c3")...)
+	sum := sumOf(t0-1, 10, calmFlows("c2", "c3")...)
+	sum.Gates = append(sum.Gates, gate(scope, 3, 0, wouldBe, 0, 1))
+	p.Observe(sum, f)
 	open := put(f, scope, statemachine.Healthy, 4, 5)
 	open.Probation = statemachine.Instant((t0 + 300) * 1000)
 	f.States[scope] = open
@@ -107,6 +114,44 @@ func TestABankThatFailsElsewhereIsNoRelapse(t *testing.T) {
 				t.Errorf("%s, failure %d: %q", name, i+1, names(got))
 			}
 		}
+	}
+}
+
+// Nor do they fail the step of a lowered share that is at full again.
+func TestABankThatFailsElsewhereFailsNoStep(t *testing.T) {
+	for name, c := range map[string]struct {
+		elsewhere int
+		want      statemachine.Judgement
+	}{
+		"fails on c2 as well": {1, statemachine.Gathering},
+		"well on c2":          {0, statemachine.Failed},
+	} {
+		p, f := homeWorld(0)
+		st := put(f, statemachine.ChannelScope("c1"), statemachine.Ramping, 8, 5)
+		st.Kind, st.Share, st.Base = statemachine.Degraded, statemachine.FullShare/2, statemachine.ShareOf(0.1)
+		f.States[st.Scope] = st
+		play(p, f, t0, 1, calmFlows("c2", "c3")...)
+		st.Step, st.Share = 1, statemachine.FullShare
+		f.States[st.Scope] = st
+		second := sumOf(t0+1, 10, flow{channel: "c1", bank: "ICBC", bad: 3, coded: true},
+			flow{channel: "c2", bank: "ICBC", good: 5, bad: c.elsewhere, coded: true}, flow{channel: "c3", bank: "CCB", good: 5})
+		for i := range second.Items { // of the channel they are the ramp
+			if e := &second.Items[i].Evidence; second.Items[i].Item == st.Scope {
+				e[statemachine.KindNormal], e[statemachine.KindRamp] = Tally{}, e[statemachine.KindNormal]
+			}
+		}
+		got := p.Observe(second, f)
+		if len(got.Steps) != 1 || got.Steps[0].Judgement != c.want {
+			t.Errorf("%s: want one step that is %s: %+v", name, c.want, got.Steps)
+		}
+	}
+}
+
+// Where traffic asked for clearer probes, it asks for a clearer relapse.
+func TestARelapseIsAsClearAsTheReturnWas(t *testing.T) {
+	for wouldBe, want := range map[uint32][]string{0: {"failing c1"}, 1: nil} {
+		p, f := homeWorldOf(0.2, wouldBe)
+		equal(t, fmt.Sprintf("%d in five seconds", wouldBe), names(firstResults(p, f, "bggggggb", "ICBC", "CCB")), want)
 	}
 }
 

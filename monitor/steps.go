@@ -86,7 +86,7 @@ func (s *Steps) follow(f *statemachine.Fleet) {
 		st := s.scopes[scope]
 		if state.Phase == statemachine.Healthy {
 			if st != nil {
-				s.returned(scope, st, state)
+				s.returned(scope, st, state, f.Policy(scope.Channel))
 			}
 			delete(s.scopes, scope)
 			continue
