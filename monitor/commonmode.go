@@ -121,7 +121,7 @@ func (m *CommonMode) examine(v *statemachine.Verdict, seen, results *History, f 
 	for _, c := range channelsOf(v.Scope, f) {
 		others := unrelated(c, seen, f)
 		wait = wait || young && slices.ContainsFunc(others, func(o statemachine.Scope) bool { return leans(o, seen) })
-		l := seen.pool(others, v.Evidence.From, v.Evidence.Rate, uncoded)
+		l := seen.poolUntil(others, v.Evidence.From, seen.lastBad(v.Scope), v.Evidence.Rate, uncoded)
 		l.coincides = slices.ContainsFunc(others, func(o statemachine.Scope) bool { return coincides(o, seen) }) || justClosed(c, f, second)
 		switch {
 		case !l.doubtful() || m.believes(second) && calmMajority(others, seen, v.Evidence.Rate):
@@ -205,6 +205,20 @@ func (h *History) alarmed(scope statemachine.Scope, f *statemachine.Fleet) (sinc
 		}
 	}
 	return since
+}
+
+// lastBad is the newest second in which a scope failed without a coded reply, the present for one without results of its own.
+func (h *History) lastBad(scope statemachine.Scope) int64 {
+	s := h.items[scope]
+	if s == nil {
+		return h.now
+	}
+	for i := len(s.points) - 1; i >= 0; i-- {
+		if _, bad := uncoded(&s.points[i].tally); bad > 0 {
+			return s.points[i].second
+		}
+	}
+	return h.now
 }
 
 // younger reports whether an alarm is so young that evidence of others may still come within so many seconds. Where they

@@ -31,6 +31,18 @@ func TestSuccessesSentBeforeAFaultProveNothing(t *testing.T) {
 	onlyCalm(t, channels, calmFlows(channels...), second(9, 0), second(1, 0), second(0, 0), second(0, 3), second(0, 3), second(0, 3))
 }
 
+// Nor does what succeeds elsewhere after a scope was last seen to fail: a fault of ours may be over.
+func TestSuccessesSentAfterAFaultProveNothing(t *testing.T) {
+	t.Parallel()
+	channels := []string{"c1", "c2", "c3"}
+	fault, over := []flow{{channel: "c1", bank: "ICBC", bad: 6}}, calmFlows("c2", "c3")
+	onlyCalm(t, channels, calmFlows(channels...), fault, nil, nil, over, over, over, over, over, calmFlows(channels...), calmFlows(channels...))
+
+	f, p := sequentialFleet(channels...), NewPipeline()
+	play(p, f, t0, 600, calmFlows(channels...)...)
+	equal(t, "it goes on", found(p, f, t0+600, fault, nil, nil, over, over, append(over, fault...), over), []string{"failing " + icbc("c1")})
+}
+
 // How long answers take is known after a restart as well.
 func TestAnswerTimesSurviveARestart(t *testing.T) {
 	t.Parallel()

@@ -26,7 +26,7 @@ const (
 // looked is what other items show while one fails.
 type looked struct {
 	ratio   float64 // log likelihood ratio of the fault's rate against the normal ones, since the fault began
-	since   float64 // the same without the successes that were on their way when it began: they say nothing of what came after
+	since   float64 // the same without the successes that say nothing of the time in which it was seen: see poolUntil
 	suffix  float64 // the greatest of the newest seconds alone: the fault may have reached the others just now
 	bad     float64 // failures in those seconds
 	sick    int     // items that share them
@@ -64,6 +64,12 @@ type counted func(*Tally) (answered, bad float64)
 // Looks at the newest seconds alone are not diluted by what succeeded before the fault. A window longer than the fault is
 // old, or than poolFresh, would be.
 func (h *History) pool(items []statemachine.Scope, from int64, rate float64, speaks counted) looked {
+	return h.poolUntil(items, from, h.now, rate, speaks)
+}
+
+// poolUntil is pool for a fault that was seen last in a second: successes that were on their way when it began, or were sent after
+// that, say nothing about whether the items failed with it.
+func (h *History) poolUntil(items []statemachine.Scope, from, until int64, rate float64, speaks counted) looked {
 	var out looked
 	began := from
 	from = max(from-1, h.now-poolSeconds+1)
@@ -83,11 +89,12 @@ func (h *History) pool(items []statemachine.Scope, from int64, rate float64, spe
 		if n == 0 {
 			continue
 		}
-		before := s.sum(from, began+h.answersIn(s.item.Channel)-1)
-		nBefore, badBefore := speaks(&before)
+		answers := h.answersIn(s.item.Channel)
+		during := s.sum(max(from, began+answers), until+answers)
+		nDuring, badDuring := speaks(&during)
 		for k, q := range rates[:2] {
 			whole[k] += s.track.ratio(n, bad, q)
-			since[k] += s.track.ratio(n-(nBefore-badBefore), bad, q)
+			since[k] += s.track.ratio(bad+nDuring-badDuring, bad, q)
 		}
 	}
 	out.ratio, out.since = meanRatio(whole), meanRatio(since)
