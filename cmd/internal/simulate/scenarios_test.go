@@ -164,7 +164,7 @@ func (w *watch) take(t *testing.T, l map[string]any) {
 		w.takeCut(t, l, scope, at)
 	}
 	if evidence, _ := l["evidence"].(map[string]any); evidence != nil && l["from"] == "HEALTHY" && l["to"] == "RAMPING" {
-		w.mild[scope] = w.mild[scope] || evidence["rate"].(float64) < statemachine.DefaultPolicy().MildBelow
+		w.mild[scope] = evidence["rate"].(float64) < statemachine.DefaultPolicy().MildBelow
 	}
 	most := 2 * w.shares[scope]
 	if l["kind"] == "DEGRADED" && w.mild[scope] {
