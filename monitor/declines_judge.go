@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"github.com/sluice-pay/sluice/statemachine"
 )
 
 // suspicion is the sequential test of one item, what it has seen since its statistic last was zero, and the burst it found.
@@ -121,7 +123,7 @@ func calmOdds(a answers, theta, noise float64) float64 {
 	}
 	p := clipShare(a.e / a.n)
 	q := shift(p, theta/2)
-	return (a.d*math.Log(p/q) + (a.n-a.d)*math.Log((1-p)/(1-q))) / noise
+	return statemachine.Odds(a.n, a.d, p, q) / noise
 }
 
 // cause is what a suspicion turns out to be.

@@ -230,7 +230,7 @@ func explained(n, bad, normal float64) float64 {
 	best := 0.0
 	for _, q := range designsFor(normal) {
 		if q > 0 {
-			best = max(best, bad*math.Log(q/normal)+(n-bad)*math.Log((1-q)/(1-normal)))
+			best = max(best, statemachine.Odds(n, bad, q, normal))
 		}
 	}
 	return best
@@ -276,6 +276,5 @@ func (t *track) ratio(n, bad, q float64) float64 {
 }
 
 func logRatio(n, bad, q, p float64) float64 {
-	q = min(0.99, max(q, 1.5*p))
-	return bad*math.Log(q/p) + (n-bad)*math.Log((1-q)/(1-p))
+	return statemachine.Odds(n, bad, min(0.99, max(q, 1.5*p)), p)
 }
