@@ -177,3 +177,29 @@ func TestPartsForgetWhenALoweredShareIsRaised(t *testing.T) {
 		}
 	}
 }
+
+// A part of a lowered channel is cut only where it fails clearly more than the fault its channel was lowered for: parts are tested
+// every second for as long as that lasts, and chance makes one of them look worse.
+func TestPartsOfALoweredChannelFailWithIt(t *testing.T) {
+	f, p := sequentialFleet("c1", "c2"), NewPipeline()
+	play(p, f, t0, 10, append(wellFlows("c1", "c2"), flow{channel: "c1", bank: "ABC", account: "a2", good: 1})...)
+	channel := statemachine.ChannelScope("c1")
+	f.States[channel] = statemachine.State{
+		Scope: channel, Phase: statemachine.Ramping, Kind: statemachine.Degraded, Generation: 1, Share: statemachine.FullShare / 4,
+		Base: statemachine.ShareOf(0.2), Incident: "i1",
+	}
+	for name, c := range map[string]struct {
+		answered, bad float64
+		trace         bool
+	}{
+		"no worse":      {40, 8, true},
+		"by chance":     {24, 12, true},
+		"clearly worse": {24, 20, false},
+	} {
+		v := statemachine.Verdict{Kind: statemachine.Failing, Scope: statemachine.Scope{Kind: statemachine.ScopeAccount, Channel: "c1", Of: "a2"}}
+		v.Evidence = statemachine.Evidence{Detector: SequentialDetector, Scope: v.Scope, Answered: c.answered, Bad: c.bad, Rate: c.bad / c.answered, Baseline: 0.02}
+		if got := channelsTrace(v, p.detector.History(), f); got != c.trace {
+			t.Errorf("%s: the channel's own fault: %v, want %v", name, got, c.trace)
+		}
+	}
+}

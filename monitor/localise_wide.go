@@ -122,9 +122,6 @@ func domainsRelapse(v statemachine.Verdict, seen *History, f *statemachine.Fleet
 	})
 }
 
-// worseRatio is the log likelihood ratio by which a part must be worse than the fault its channel was lowered for.
-const worseRatio = 4
-
 // channelsTrace reports whether what a part of a channel shows is the channel's own fault: the channel is on its way back and
 // not both, the part goes on failing and the others of its kind are well; or its share is lowered and the part is no worse.
 func channelsTrace(v statemachine.Verdict, seen *History, f *statemachine.Fleet) bool {
@@ -138,8 +135,7 @@ func channelsTrace(v statemachine.Verdict, seen *History, f *statemachine.Fleet)
 	}
 	others := seen.siblings(v.Scope)
 	if st.Kind == statemachine.Degraded && v.Evidence.Detector == SequentialDetector {
-		e := &v.Evidence // a part that is clearly worse has a fault of its own
-		return len(others) == 0 || logRatio(e.Answered, e.Bad, e.Rate, min(poolMostRate/1.5, max(e.Baseline, st.Base.Fraction()))) < worseRatio
+		return len(others) == 0 || !st.Worse(v.Evidence) // a part that is clearly worse has a fault of its own
 	}
 	return !sickens(v.Scope, v.Evidence.To, false, seen, f) ||
 		v.Evidence.Detector == SequentialDetector && !seen.pool(others, v.Evidence.From, v.Evidence.Rate, (*Tally).Weighted).calm()

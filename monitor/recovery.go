@@ -44,7 +44,7 @@ const (
 	passStep       = math.Ln10              // of each ramp step
 	failStep       = 7.5                    // of a ramp step, and of a lowered share
 	backAtNormal   = 2.995732273553991      // ln 20, of a lowered share
-	stillNormal    = math.Ln10              // of the steps that follow; statemachine asks for as much
+	stillNormal    = math.Ln2               // of the steps that follow; statemachine asks for as much
 	normalForGood  = 3 * math.Ln10          // ln 1000, of the step at full share, where it costs no payment its channel
 	mostFallen     = 3                      // ln 2 more for each time that a raised share was lowered again, so often at most
 	failRaised     = 2 * math.Ln10          // of a lowered share that was raised: the fault is still there

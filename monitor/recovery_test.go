@@ -152,15 +152,15 @@ func TestJudgeStepOfARaisedShare(t *testing.T) {
 		share         statemachine.Share
 		want          statemachine.Judgement
 	}{
-		"10 good":                      {answered: 10, want: statemachine.Gathering},
-		"11 good":                      {answered: 11, want: statemachine.Passed},
+		"3 good":                       {answered: 3, want: statemachine.Gathering},
+		"4 good":                       {answered: 4, want: statemachine.Passed},
 		"one of six failed":            {answered: 6, bad: 1, want: statemachine.Gathering},
 		"two of ten failed":            {answered: 10, bad: 2, want: statemachine.Gathering},
 		"the fault goes on":            {answered: 10, bad: 3, want: statemachine.Failed},
-		"14 good, lowered again once":  {answered: 14, fallen: 1, want: statemachine.Gathering},
-		"15 good, lowered again once":  {answered: 15, fallen: 1, want: statemachine.Passed},
-		"20 good, lowered nine times":  {answered: 20, fallen: 9, want: statemachine.Gathering},
-		"21 good, lowered nine times":  {answered: 21, fallen: 9, want: statemachine.Passed},
+		"6 good, lowered again once":   {answered: 6, fallen: 1, want: statemachine.Gathering},
+		"7 good, lowered again once":   {answered: 7, fallen: 1, want: statemachine.Passed},
+		"13 good, lowered nine times":  {answered: 13, fallen: 9, want: statemachine.Gathering},
+		"14 good, lowered nine times":  {answered: 14, fallen: 9, want: statemachine.Passed},
 		"32 good at full share":        {answered: 32, share: statemachine.FullShare, want: statemachine.Gathering},
 		"33 good at full share":        {answered: 33, share: statemachine.FullShare, want: statemachine.Passed},
 		"it goes on at the full share": {answered: 10, bad: 3, share: statemachine.FullShare, want: statemachine.Failed},

@@ -33,7 +33,7 @@ func (t *turn) healthyVerdict(v Verdict) {
 // mildAgain reports whether a scope on probation fails no worse than when its share was lowered: a relapse is found early, on
 // few results, whose own rate says little.
 func (t *turn) mildAgain(ev Evidence) bool {
-	return t.from.Phase == Healthy && t.now < t.from.Probation && t.mild() && !t.from.worse(ev)
+	return t.from.Phase == Healthy && t.now < t.from.Probation && t.mild() && !t.from.Worse(ev)
 }
 
 // mild reports whether the known fault is a mild one, and not one whose cut was limited by capacity.
@@ -107,7 +107,7 @@ func (t *turn) lower(mild bool, v Verdict) {
 // deserves says whether a lowered scope must be closed after all: it is clearly worse than the fault it was lowered for, or
 // that fault was a failing one from the start and only capacity held the cut back.
 func (t *turn) deserves(ev Evidence) bool {
-	if t.from.worse(ev) {
+	if t.from.Worse(ev) {
 		return true
 	}
 	return t.from.Base >= ShareOf(t.policy.FailureRate) && t.now.Sub(t.from.StepSince) >= loadWindow
@@ -118,7 +118,7 @@ func (t *turn) rampingEvidence(e StepEvidence) {
 	switch e.Judgement {
 	case Failed:
 		ev := t.stepFinding(e)
-		worse := t.from.Kind != Degraded || t.from.worse(ev)
+		worse := t.from.Kind != Degraded || t.from.Worse(ev)
 		switch {
 		case !worse && !e.Raised, t.mayNotAct(ev, e.Ruling):
 		case !worse: // raised too early

@@ -19,11 +19,14 @@ const (
 const backFactor = 4
 
 // leastFlow is the payments a second below which a mild fault lowers a share no further.
-const leastFlow = 1.0 / 3
+const leastFlow = 0.6
 
-// backOdds is how much likelier the old baseline must make a step's results than the fault's own rate before a lowered
-// share is raised (Wald's likelihood ratio).
-const backOdds = 10
+// How much likelier the old baseline must make a step's results than the fault's own rate before a lowered share is raised (Wald's
+// likelihood ratio), and before it is raised once more.
+const (
+	backOdds  = 10
+	stillOdds = 2
+)
 
 // worseOdds is how much likelier, in nats, another rate must make the evidence than the rate of the fault a share was lowered for.
 const worseOdds = 9
@@ -146,10 +149,10 @@ func WilsonLower(bad, answered float64) float64 {
 	return max(0, (centre-spread)/(1+z*z/answered))
 }
 
-// worse says whether evidence shows clearly more failures than the fault for which a share was lowered, by the log likelihood
-// ratio of its own rate against the fault's (Wilks 1938). A renewed verdict is of those among thousands of results that fail most:
-// three of four do now and then where 5 % fail.
-func (s State) worse(ev Evidence) bool {
+// Worse says whether evidence, of the scope or of a part of it, shows clearly more failures than the fault for which its share was
+// lowered, by the log likelihood ratio of its own rate against the fault's (Wilks 1938). A verdict that comes while a fault lasts is
+// of those among thousands of results that fail most: three of four do now and then where 5 % fail.
+func (s State) Worse(ev Evidence) bool {
 	base := s.Base.Fraction()
 	if ev.Rate <= base || base <= 0 {
 		return ev.Rate > base
@@ -164,7 +167,11 @@ func backAtBaseline(e StepEvidence, fault float64) bool {
 	if fault <= normal {
 		return true // nothing to tell apart; the judgement stands
 	}
-	return Odds(e.Answered, min(max(e.Bad, 0), e.Answered), normal, fault) >= math.Log(backOdds)
+	odds := float64(backOdds)
+	if e.Raised {
+		odds = stillOdds
+	}
+	return Odds(e.Answered, min(max(e.Bad, 0), e.Answered), normal, fault) >= math.Log(odds)
 }
 
 // Odds is the log of how much likelier results are at one failure rate than at another, in nats; half-weighted ones count half. The
