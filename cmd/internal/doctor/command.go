@@ -70,7 +70,7 @@ func Examine(ctx context.Context, src config.Sources, now time.Time) *Report {
 	if l.Etcd.External() {
 		r.add(examineEtcd(ctx, l, now)...)
 	} else {
-		r.add(dataDirectory(l))
+		r.add(dataDirectory(l)...)
 	}
 	if l.Redis.Used() {
 		r.add(examineRedis(ctx, l, now)...)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sluice-pay/sluice/cmd/internal/embedded"
 )
 
 func TestLifetime(t *testing.T) {
@@ -43,6 +45,14 @@ func TestQuota(t *testing.T) {
 		s := &clientv3.StatusResponse{DbSize: tc.size, DbSizeQuota: tc.limit, Errors: tc.alarms}
 		if got := quota("x", s); got.Status != tc.want {
 			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+}
+
+func TestRoom(t *testing.T) {
+	for free, want := range map[int64]Status{0: Fail, embedded.Quota / 4: Fail, embedded.Quota: Warn, 3 * embedded.Quota: Warn, 5 * embedded.Quota: OK} {
+		if got := room("x", free); got.Status != want || (got.Next == "") != (want == OK) {
+			t.Errorf("%s: got %+v", mebibytes(free), got)
 		}
 	}
 }

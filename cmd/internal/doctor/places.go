@@ -71,29 +71,29 @@ const (
 	spaceNeeded = embedded.Quota / 2
 )
 
-// dataDirectory checks the directory of the store in the process.
-func dataDirectory(l *config.Loaded) Check {
-	name := "data_dir"
+// dataDirectory checks the directory of the store in the process, and the room that it has.
+func dataDirectory(l *config.Loaded) []Check {
+	const name = "data_dir"
 	lock, err := fileutil.TryLockFile(filepath.Join(l.DataDir, "etcd", "lock"), os.O_WRONLY, 0)
 	switch {
 	case errors.Is(err, fileutil.ErrLocked):
-		return space(name, l.DataDir, "in use by a replica that is running")
+		return []Check{good(name, "%s in use by a replica that is running", l.DataDir), roomIn(l.DataDir)}
 	case err == nil:
 		_ = lock.Close() // it was free
 	}
 	dir, err := nearestDirectory(l.DataDir)
 	if err != nil {
-		return fail(name, "name a directory that can be made as data_dir", "%v", err)
+		return []Check{fail(name, "name a directory that can be made as data_dir", "%v", err)}
 	}
 	probe, err := os.CreateTemp(dir, ".sluice-doctor-*")
 	if err != nil {
-		return fail(name, "give the user that runs sluice the right to write to "+dir, "%v", err)
+		return []Check{fail(name, "give the user that runs sluice the right to write to "+dir, "%v", err)}
 	}
 	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
 	if err != nil {
-		return fail(name, "look at the disk", "%v", err)
+		return []Check{fail(name, "look at the disk", "%v", err)}
 	}
-	return space(name, dir, "can be written")
+	return []Check{good(name, "%s can be written", dir), roomIn(dir)}
 }
 
 // nearestDirectory returns the directory, or the nearest one above it that exists.
@@ -116,16 +116,23 @@ func nearestDirectory(dir string) (string, error) {
 	}
 }
 
-func space(name, dir, detail string) Check {
+func roomIn(dir string) Check {
+	const name = "data_dir space"
 	free, known := freeSpace(dir)
+	if !known {
+		return good(name, "unknown on this system")
+	}
+	return room(name, free)
+}
+
+// room judges the bytes that are free for the store in the process.
+func room(name string, free int64) Check {
 	switch {
-	case !known:
-		return good(name, "%s %s", dir, detail)
 	case free < spaceNeeded:
-		return fail(name, "make room: the store stops taking changes when the disk is full", "%s %s, %s free", dir, detail, mebibytes(free))
+		return fail(name, "make room: the store stops taking changes when the disk is full", "%s free", mebibytes(free))
 	case free < spaceWanted:
 		return warn(name, fmt.Sprintf("make room: the store may take %s, and as much again while it is defragmented", mebibytes(embedded.Quota)),
-			"%s %s, %s free", dir, detail, mebibytes(free))
+			"%s free", mebibytes(free))
 	}
-	return good(name, "%s %s, %s free", dir, detail, mebibytes(free))
+	return good(name, "%s free", mebibytes(free))
 }
