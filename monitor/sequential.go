@@ -61,14 +61,15 @@ func (d *sequential) roll(f *statemachine.Fleet) {
 // rollChannel ends a minute for the items of one channel, the channel itself first.
 func (d *sequential) rollChannel(items []*series, suspected bool, f *statemachine.Fleet) {
 	policy := f.Policy(items[0].item.Channel)
-	prior, days := d.history.expects.prior, budget(&policy, items[0].track.perSecond())
+	prior := d.history.expects.prior
+	days, parts := budget(&policy, items[0].track.perSecond())
 	for i, s := range items {
 		if s.moved && f.States[s.item].Incident != "" {
 			s.track.base.drop()
 		}
 		s.track.roll(d.history.now, prior, days, suspected)
 		if i == 0 {
-			prior, days = s.track.base.rate(prior), budgetPart*days
+			prior, days = s.track.base.rate(prior), parts
 		}
 	}
 }

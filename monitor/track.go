@@ -20,7 +20,8 @@ const (
 	memory        = 10 * 60       // seconds over which the traffic is averaged
 	staleAfter    = 45 * 60       // seconds after which evidence weighs half
 	budgetScale   = 200           // false-alarm budget in days of a channel with one result a second
-	budgetLeast   = 30            // days
+	budgetLeast   = 15            // days
+	budgetUsual   = 30            // days up to which it grows with the traffic, not with its square; nor have parts less
 	budgetMost    = 1000          // days
 	budgetPart    = 5             // a channel's other items get so many times its budget
 	probationRisk = math.Ln10 * 2 // log of the inverse risk of a false alarm during a probation: 1 %
@@ -29,8 +30,12 @@ const (
 // designRates are the failure rates tested for, besides three times the normal one.
 var designRates = [designs - 1]float64{0.1, 0.2, 0.5, 0.98} //nolint:gochecknoglobals // read-only table
 
-// track is the sequential test of one item. For each design rate q it keeps the Shiryaev-Roberts statistic
-// R ← (R + 1)·Λ and the CUSUM W ← max(0, W + ln Λ), where Λ is the likelihood ratio of a closed second with n results, f of
+// designWeights are the parts of the designs in the mixture; they sum to their number. What fails half or wholly is told in a few
+// results, and by one more in place of chance; what is mild takes hundreds, and comes late or never.
+var designWeights = [designs]float64{1.25, 1.25, 1.25, 0.75, 0.5} //nolint:gochecknoglobals // read-only table
+
+// track is the sequential test of one item. For each design rate q of weight v it keeps the Shiryaev-Roberts statistic
+// R ← (R + v)·Λ and the CUSUM W ← max(0, W + ln Λ), where Λ is the likelihood ratio of a closed second with n results, f of
 // them bad: (q/p)^f · ((1−q)/(1−p))^(n−f), p the upper end of the normal rate. ΣR/designs minus the number of seconds is a
 // martingale at p and a supermartingale below, so the mean number of seconds with results between two false alarms is at
 // least e^threshold (Pollak 1985; Shin, Ramdas, Rinaldo, e-detectors). W tells since when the item fails, and which design
@@ -61,7 +66,7 @@ type traffic struct {
 
 func newTrack(x *expectation) track {
 	t := track{expects: x}
-	t.aim(math.Log(secondsADay * budgetLeast))
+	t.aim(math.Log(secondsADay * budgetUsual))
 	t.tune(x.prior)
 	return t
 }
@@ -131,7 +136,7 @@ func (t *track) observe(second int64, n, bad float64) (calm bool) {
 		}
 		llr := bad*math.Log(q/t.normal) + (n-bad)*t.ok[i]
 		t.w[i] = min(most, max(0, t.w[i]+llr))
-		t.sr[i] = min(highest, (t.sr[i]+1)*math.Exp(min(llr, most)))
+		t.sr[i] = min(highest, (t.sr[i]+designWeights[i])*math.Exp(min(llr, most)))
 	}
 	return t.calm()
 }
@@ -148,7 +153,7 @@ func (t *track) good(n float64, whole uint) (calm bool) {
 			t.w[i] = max(0, w+n*ok)
 			most = max(most, t.w[i])
 		}
-		r := (t.sr[i] + 1) * power(t.factor[i], whole)
+		r := (t.sr[i] + designWeights[i]) * power(t.factor[i], whole)
 		t.sr[i] = r
 		sum += r
 	}
@@ -195,16 +200,19 @@ func (t *track) perSecond() float64 {
 	return t.traffic.rate
 }
 
-// budget is the days between false alarms of a channel with so many results a second. A false cut costs payments in
-// proportion to the traffic, a late one costs the same number at any; so the busier, the stricter.
-func budget(p *statemachine.Policy, perSecond float64) float64 {
+// budget is the days between false alarms of a channel with so many results a second, and of each of its other items. A false cut
+// costs payments in proportion to the traffic, a late one costs the same number at any; so the busier, the stricter. Of a quiet
+// channel only itself is allowed more: it has many parts, and few of its faults are one part's.
+func budget(p *statemachine.Policy, perSecond float64) (channel, part float64) {
 	if p.FalseAlarmDays > 0 {
-		return p.FalseAlarmDays
+		return p.FalseAlarmDays, budgetPart * p.FalseAlarmDays
 	}
-	return min(budgetMost, max(budgetLeast, budgetScale*perSecond*perSecond))
+	channel = min(budgetUsual, budgetScale*perSecond)
+	channel = min(budgetMost, max(budgetLeast, channel, budgetScale*perSecond*perSecond))
+	return channel, budgetPart * max(budgetUsual, channel)
 }
 
-// statistic is the log of the mean Shiryaev-Roberts statistic of the designs.
+// statistic is the log of the weighted mean of the designs' Shiryaev-Roberts statistics.
 func (t *track) statistic() float64 {
 	sum := t.sum()
 	if sum <= 0 {
