@@ -114,7 +114,7 @@ func newFigures(r *Result) *Figures {
 
 func (f *Figures) add(r *Result) {
 	f.Units++
-	f.ChannelDays += float64(r.Channels) * r.Seconds / 86400
+	f.ChannelDays += r.channelDays()
 	f.Payments += r.Payments
 	f.MovedHealthy += r.MovedHealthy
 	f.ProbesFailed += r.ProbesFailed

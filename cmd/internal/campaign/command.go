@@ -60,7 +60,7 @@ that are there already are not run again, so that a long command can be stopped 
 	cmd.Flags().StringVar(&f.policy, "policy", "", "policy file that replaces the default policy")
 	cmd.Flags().StringVar(&f.detector, "detector", "", "detector of the default policy: sequential or windows")
 	cmd.Flags().StringVar(&f.without, "without", "", "guards to leave out, with commas: "+strings.Join(monitor.GuardNames(), ", "))
-	cmd.Flags().StringVar(&f.traffic, "traffic", "", "count only incidents on channels with so many payments a second at that time, such as 5- or 0.1-1.5")
+	cmd.Flags().StringVar(&f.traffic, "traffic", "", "count only incidents and cuts on channels with so many payments a second at that time, such as 5- or 0.1-1.5")
 	cmd.Flags().BoolVar(&f.misses, "misses", false, "list the incidents that were not detected")
 	cmd.Flags().BoolVar(&f.wrong, "false", false, "list the cuts that were false or too wide")
 	return cmd

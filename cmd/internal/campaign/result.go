@@ -28,6 +28,16 @@ type Result struct {
 	Traps        []Trap     `json:"traps"`
 	Alerts       []Count    `json:"alerts,omitempty"`
 	Violations   []string   `json:"violations,omitempty"`
+
+	banded *float64 // channel-days of a band of traffic; nil = all
+}
+
+// channelDays is the time of the channels whose incidents and cuts are listed.
+func (r *Result) channelDays() float64 {
+	if r.banded != nil {
+		return *r.banded
+	}
+	return float64(r.Channels) * r.Seconds / 86400
 }
 
 // Incident is what became of one labelled fault. Samples are payments that would have met the fault.

@@ -22,15 +22,15 @@ func TestParseBand(t *testing.T) {
 	}
 }
 
-// Bands that meet split the incidents of a day: each is in one of them, by the traffic of its channel at its time.
-func TestWithinSplitsIncidentsByTraffic(t *testing.T) {
+// Bands that meet split the incidents, cuts and channel-days of a day: each is in one of them, by the traffic of its channel then.
+func TestWithinSplitsADayByTraffic(t *testing.T) {
 	t.Parallel()
 	u := Unit{Class: "busy", Seed: 3}
 	trace, err := Scenario(u)
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := &Result{Unit: u}
+	whole := &Result{Unit: u, Channels: len(channels()), Seconds: day.Seconds()}
 	for i := range trace.Events {
 		if e := &trace.Events[i]; !e.Trap {
 			whole.Incidents = append(whole.Incidents, Incident{Label: e.Label, Kind: e.Kind, From: e.From.Seconds()})
@@ -40,13 +40,24 @@ func TestWithinSplitsIncidentsByTraffic(t *testing.T) {
 			}
 		}
 	}
-	n := 0
+	whole.Cuts = []Cut{
+		{T: 4 * 3600, Scope: "foxtrot"}, {T: 14 * 3600, Scope: "alpha/account=alpha-m-1"}, {T: 14 * 3600, Scope: "bravo"}, {T: 14 * 3600, Scope: "delta"},
+	}
+	cuts := map[float64]int{0: 1, 2: 0, 5: 3} // by their band: foxtrot at night, all but it by day
+	n, days := 0, 0.0
 	for _, b := range []Band{{0, 2}, {2, 5}, {5, math.Inf(1)}} {
 		part, err := Within([]*Result{whole}, b)
 		if err != nil || len(part[0].Incidents) == 0 {
 			t.Fatalf("%+v: %d incidents, %v", b, len(part[0].Incidents), err)
 		}
 		n += len(part[0].Incidents)
+		if got := len(part[0].Cuts); got != cuts[b.Least] {
+			t.Errorf("%+v: %d cuts, want %d", b, got, cuts[b.Least])
+		}
+		days += part[0].channelDays()
+	}
+	if math.Abs(days-whole.channelDays()) > 1e-9 {
+		t.Errorf("%v channel-days in the bands, %v in all", days, whole.channelDays())
 	}
 	if n != len(whole.Incidents) {
 		t.Errorf("%d incidents in the bands, %d in all", n, len(whole.Incidents))
