@@ -21,9 +21,10 @@ const (
 	staleAfter    = 45 * 60       // seconds after which evidence weighs half
 	budgetScale   = 200           // false-alarm budget in days of a channel with one result a second
 	budgetLeast   = 15            // days
-	budgetUsual   = 30            // days up to which it grows with the traffic, not with its square; nor have parts less
+	budgetUsual   = 30            // days up to which it grows with the traffic, not with its square
 	budgetMost    = 1000          // days
 	budgetPart    = 5             // a channel's other items get so many times its budget
+	partLeast     = 450           // days, of these
 	probationRisk = math.Ln10 * 2 // log of the inverse risk of a false alarm during a probation: 1 %
 )
 
@@ -209,7 +210,7 @@ func budget(p *statemachine.Policy, perSecond float64) (channel, part float64) {
 	}
 	channel = min(budgetUsual, budgetScale*perSecond)
 	channel = min(budgetMost, max(budgetLeast, channel, budgetScale*perSecond*perSecond))
-	return channel, budgetPart * max(budgetUsual, channel)
+	return channel, max(partLeast, budgetPart*channel)
 }
 
 // statistic is the log of the weighted mean of the designs' Shiryaev-Roberts statistics.

@@ -313,7 +313,7 @@ type SequentialPolicy struct {
 	// Days between two false alarms of a channel; each of its other items gets five
 	// times as many. More days ask for more evidence. 1 to 1,000,000, or 0 = by the
 	// channel's traffic: 200 × (results per second)², at most 1000 and at least 30
-	// days, or 15 below 0.075 results per second; its other items get 150 at least.
+	// days, or 15 below 0.075 results per second; its other items get 450 at least.
 	// Default 0.
 	FalseAlarmDays *float64 `protobuf:"fixed64,1,opt,name=false_alarm_days,json=falseAlarmDays,proto3,oneof" json:"false_alarm_days,omitempty"`
 	// A fault that fails less than this part of the results lowers the share
