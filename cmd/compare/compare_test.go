@@ -26,7 +26,7 @@ func TestParse(t *testing.T) {
 		"--hours 25":                    "want 1 to 24",
 		"--hours 4 --results .":         "whole days",
 		"--price -0.1":                  "want 0 or more",
-		"--seeds 1,x":                   "whole numbers",
+		"--seeds 1,x":                   "numbers and ranges",
 		"--unknown":                     "not defined",
 		"busy":                          "flags alone",
 	} {
@@ -35,7 +35,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %v, said %q, want %q", args, err, said.String(), want)
 		}
 	}
-	s, err := parse(strings.Fields("--busy 2 --seeds 7,8 --policies envoy"), io.Discard)
+	s, err := parse(strings.Fields("--busy 2 --seeds 7-8 --policies envoy"), io.Discard)
 	if err != nil || s.days["busy"] != 2 || len(s.seeds) != 2 || s.policies != "envoy" {
 		t.Errorf("%+v, %v", s, err)
 	}

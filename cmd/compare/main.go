@@ -24,11 +24,10 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"strconv"
-	"strings"
 
 	"github.com/sluice-pay/sluice/cmd/compare/internal/gate"
 	"github.com/sluice-pay/sluice/cmd/compare/internal/virtual"
+	"github.com/sluice-pay/sluice/cmd/internal/campaign"
 )
 
 // wholeDay is the hours of a day.
@@ -68,7 +67,7 @@ func parse(args []string, errOut io.Writer) (*settings, error) {
 	busy := flags.Int("busy", 1, "days at 30 payments/s")
 	medium := flags.Int("medium", 2, "days at 3 payments/s")
 	quiet := flags.Int("quiet", 4, "days at 0.5 payments/s")
-	seeds := flags.String("seeds", "101", "seeds, separated by commas; every seed has so many days")
+	seeds := flags.String("seeds", "101", "seeds, such as 21-24 or 1,5,9; every seed has so many days")
 	flags.IntVar(&s.hours, "hours", wholeDay, "hours of each day, from midnight")
 	flags.StringVar(&s.policies, "policies", "", "only policies whose name and keys match this regular expression")
 	flags.IntVar(&s.workers, "workers", runtime.GOMAXPROCS(0), "runs at a time")
@@ -112,12 +111,7 @@ func (s *settings) check(rest []string, seeds string) error {
 	if s.price < 0 {
 		return fmt.Errorf("--price: %v: want 0 or more", s.price)
 	}
-	for field := range strings.SplitSeq(seeds, ",") {
-		seed, err := strconv.ParseUint(strings.TrimSpace(field), 10, 64)
-		if err != nil {
-			return fmt.Errorf("--seeds: %q: want whole numbers, separated by commas", seeds)
-		}
-		s.seeds = append(s.seeds, seed)
-	}
-	return nil
+	var err error
+	s.seeds, err = campaign.ParseSeeds(seeds)
+	return err //nolint:wrapcheck // names the flag
 }
