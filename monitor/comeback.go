@@ -89,15 +89,15 @@ func (c *comeback) settle(rate, perSecond float64, now int64) (need time.Duratio
 	return min(mostSettle, max(need, time.Duration(longerSpell*float64(c.longest))))
 }
 
-// newest are the newest results of a step, and the odds, in nats, that they speak for a scope that is well against its fault: of
+// newest are the newest of a step's results, and the odds, in nats, that they speak for a scope that is well against its fault: of
 // all that end now, those that do most (Page 1954). Results from before its end say nothing about whether it has ended. Where
 // none speak for it, the results are those since they last did most.
-func (st *step) newest(normal, fault float64) (sum Tally, from int64, best float64) {
+func newest(points []point, normal, fault float64) (sum Tally, from int64, best float64) {
 	var since Tally
 	var at int64
 	most := 0.0
-	for i := range st.points {
-		p := &st.points[i]
+	for i := range points {
+		p := &points[i]
 		if best == 0 {
 			sum, from, most = Tally{}, p.second, 0
 		}
@@ -116,9 +116,9 @@ func (st *step) newest(normal, fault float64) (sum Tally, from int64, best float
 }
 
 // probes returns the newest results of a probing that speak for a scope that is well, and tells e how clearly, and since when.
-func (st *step) probes(e *statemachine.StepEvidence, policy statemachine.Policy, normal float64, now int64) (Tally, int64) {
+func (st *step) probes(points []point, e *statemachine.StepEvidence, policy statemachine.Policy, normal float64, now int64) (Tally, int64) {
 	c, fails := &st.comeback, fault(e.Fault, normal, faultLeast)
-	newest, from, odds := st.newest(normal, fails)
+	results, from, odds := newest(points, normal, fails)
 	well := odds >= passLevel(fails, e.PerSecond, policy)
 	st.well = st.well || well
 	if odds > 0 {
@@ -130,5 +130,5 @@ func (st *step) probes(e *statemachine.StepEvidence, policy statemachine.Policy,
 	if well {
 		e.Calm = c.calm(now)
 	}
-	return newest, from
+	return results, from
 }

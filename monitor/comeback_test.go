@@ -8,17 +8,16 @@ import (
 	"github.com/sluice-pay/sluice/statemachine"
 )
 
-// resultsOf is a step of these results, g good and b bad, a second each.
-func resultsOf(results string) *step {
-	st := &step{}
+// resultsOf are these results, g good and b bad, a second each.
+func resultsOf(results string) (points []point) {
 	for i, r := range results {
 		var t Tally
 		if t.Outcomes[statemachine.Succeeded] = 1; r == 'b' {
 			t = Tally{Bad: 1, BadPayers: 1}
 		}
-		st.points = append(st.points, point{second: t0 + int64(i), tally: t})
+		points = append(points, point{second: t0 + int64(i), tally: t})
 	}
-	return st
+	return points
 }
 
 func TestNewestResultsSpeakForTheEnd(t *testing.T) {
@@ -39,7 +38,7 @@ func TestNewestResultsSpeakForTheEnd(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			sum, from, odds := resultsOf(tt.results).newest(0.01, 0.5)
+			sum, from, odds := newest(resultsOf(tt.results), 0.01, 0.5)
 			answered, bad := sum.Weighted()
 			if answered != tt.answered || bad != tt.bad || from != tt.from || math.Abs(odds-tt.odds) > 1e-9 {
 				t.Errorf("%g of %g bad since %d speak for the end by %.2f, want %g of %g since %d by %.2f",

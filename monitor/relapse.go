@@ -96,7 +96,7 @@ func (s *Steps) Relapses(f *statemachine.Fleet, normal func(statemachine.Scope) 
 
 // relapse is the evidence of the newest results that a scope fails at a rate again.
 func (h *homecoming) relapse(scope statemachine.Scope, normal, rate float64, now int64) statemachine.Evidence {
-	tally, from, _ := h.newest(rate, normal) // that it fails, not that it is well
+	tally, from, _ := newest(h.points, rate, normal) // that it fails, not that it is well
 	e := evidence(scope, &tally, from, now)
 	e.Detector, e.Rule, e.Baseline, e.Fault, e.MinCount = SequentialDetector, RuleRelapse, normal, rate, relapseBad
 	if h.answered > relapseFirst {

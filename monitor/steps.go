@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -273,11 +274,11 @@ func (st *step) forget(upTo int64) {
 
 // lately is the step's evidence over the narrowest window that holds enough: a DEGRADED scope stays in its step while the
 // fault lasts, and what the fault did must not outweigh what came after.
-func (st *step) lately(p statemachine.Policy, now int64) (Tally, int64) {
+func (st *step) lately(points []point, p statemachine.Policy, now int64) (Tally, int64) {
 	for length, widest := seconds(p.Window), widest(p); ; length = min(2*length, widest) {
 		var sum Tally
 		from := max(st.from, now-length+1)
-		for _, at := range st.points {
+		for _, at := range points {
 			if at.second >= from {
 				sum.Add(&at.tally)
 			}
@@ -307,46 +308,64 @@ const stepResults = 60
 // maxResults are as many of a step as are looked at in any case.
 const maxResults = 1000
 
-// recent is the step's evidence of the newest seconds that hold so many results, of all where there are fewer.
-func (st *step) recent(results float64) (Tally, int64) {
+// recent is the evidence of the newest seconds that hold so many results, of all where there are fewer.
+func (st *step) recent(points []point, results float64) (Tally, int64) {
 	var sum Tally
-	for i := len(st.points) - 1; i >= 0; i-- {
-		sum.Add(&st.points[i].tally)
+	for i := len(points) - 1; i >= 0; i-- {
+		sum.Add(&points[i].tally)
 		if answered, _ := sum.Weighted(); answered >= results {
-			return sum, st.points[i].second
+			return sum, points[i].second
 		}
 	}
 	return sum, st.from
 }
 
-// weighed is the evidence of a step that its judgement rests on. silent is how many attempts should have answered and did not.
-func (s *Steps) weighed(scope statemachine.Scope, st *step, state statemachine.State, f *statemachine.Fleet, normal float64, silent uint32) (Tally, int64) {
-	policy, tally, from := f.Policy(scope.Channel), st.tally, st.from
-	lowered := state.Lowered()
-	switch sequential := policy.Detector == statemachine.DetectorSequential; {
-	case sequential && lowered:
+// weighed is the evidence of a step that its judgement rests on, probes by the sequential detector apart.
+func (st *step) weighed(points, silent []point, state statemachine.State, p statemachine.Policy, normal float64, now int64) (Tally, int64) {
+	switch lowered := state.Lowered(); {
+	case p.Detector == statemachine.DetectorSequential && lowered:
 		if fault := loweredFor(state.Base); fault > normal {
-			tally, from, _ = st.newest(normal, fault)
-		} else {
-			tally, from = st.recent(maxResults)
+			tally, from, _ := newest(points, normal, fault)
+			return tally, from
 		}
-	case sequential:
-		tally, from = st.recent(stepResults)
+		return st.recent(points, maxResults)
+	case p.Detector == statemachine.DetectorSequential:
+		return st.recent(points, stepResults)
 	case lowered:
-		tally, from = st.lately(policy, s.now)
+		return st.lately(points, p, now)
 	}
-	tally.Outcomes[statemachine.TimedOut] += silent
-	tally.Bad += silent
-	tally.BadPayers += silent
-	return tally, from
+	tally := st.tally
+	for i := range silent {
+		tally.Add(&silent[i].tally)
+	}
+	return tally, st.from
 }
 
-// silent is how many attempts of a step should have answered and did not, where that is the fault.
-func (s *Steps) silent(scope statemachine.Scope, st *step, state statemachine.State, f *statemachine.Fleet) uint32 {
+// silent are the attempts of a step that should have answered and did not, where that is the fault, as results of the second in
+// which they were sent: in good times some are never made, and those must not outweigh what has answered since.
+func (s *Steps) silent(scope statemachine.Scope, st *step, state statemachine.State, f *statemachine.Fleet) (all []point) {
 	if !state.Hangs {
-		return 0
+		return nil
 	}
-	return uint32(st.unanswered(0, s.now-s.delays.silence(scope, f))) //nolint:gosec // attempts of one step without a result
+	upTo := s.now - s.delays.silence(scope, f)
+	for _, o := range st.open {
+		if n := uint32(o.n); n > 0 && o.second <= upTo { //nolint:gosec // attempts of one second
+			at := point{second: o.second, tally: Tally{Bad: n, BadPayers: n}}
+			at.tally.Outcomes[statemachine.TimedOut] = n
+			all = append(all, at)
+		}
+	}
+	return all
+}
+
+// among merges two lists of results, each in order of time.
+func among(points, others []point) []point {
+	if len(others) == 0 {
+		return points
+	}
+	all := slices.Concat(points, others)
+	slices.SortStableFunc(all, func(x, y point) int { return cmp.Compare(x.second, y.second) })
+	return all
 }
 
 // PerSecond is a scope's would-be payments a second over the last minute, and how many routers saw any of them. It is
@@ -380,14 +399,11 @@ func (s *Steps) Evidence(f *statemachine.Fleet, normal func(statemachine.Scope) 
 			Settled:   st.settled(s.now, s.delays.of(scope, f, s.delays.usual), s.delays.of(scope, f, s.delays.p99)),
 			PerSecond: perSecond, Routers: routers, Fault: st.comeback.rate(state.Base), Raised: st.raised, Fallen: st.fallen,
 		}}
-		silent := s.silent(scope, st, state, f)
-		tally, from := s.weighed(scope, st, state, f, usual, silent)
-		switch policy := f.Policy(scope.Channel); {
-		case state.Phase != statemachine.Probing:
-		case silent > 0:
-			st.comeback.ended(s.now)
-		default:
-			newest, since := st.probes(&found.StepEvidence, policy, usual, s.now)
+		policy, silent := f.Policy(scope.Channel), s.silent(scope, st, state, f)
+		points := among(st.points, silent)
+		tally, from := st.weighed(points, silent, state, policy, usual, s.now)
+		if state.Phase == statemachine.Probing {
+			newest, since := st.probes(points, &found.StepEvidence, policy, usual, s.now)
 			if policy.Detector == statemachine.DetectorSequential {
 				tally, from = newest, since
 			}

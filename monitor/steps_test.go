@@ -415,6 +415,41 @@ func TestStepsOfAHangingFaultCountSilence(t *testing.T) {
 	}
 }
 
+// A decision that becomes no attempt looks like one that nobody answers. It must not hold a scope back when what came after it is
+// well, nor may what came before it speak for the end.
+func TestOneSilentProbeDoesNotOutweighWhatAnsweredSince(t *testing.T) {
+	f, s := fleetOf("c1"), NewSteps()
+	f.Default.Detector = statemachine.DetectorSequential
+	scope := statemachine.ChannelScope("c1")
+	s.Observe(sumOf(t0, 5, flow{channel: "c1", bank: "ICBC", good: 200, age: 2}), f) // all answer within a second
+	st := put(f, scope, statemachine.Probing, 3, 0)
+	st.Hangs, st.Base = true, statemachine.ShareOf(0.4)
+	f.States[scope] = st
+	const silent = 5 // a probe a second, the sixth is never answered
+	answered := map[int64]float64{}
+	for i := range int64(60) {
+		of := flow{channel: "c1", bank: "ICBC", age: 1, kind: statemachine.KindProbe}
+		if i != silent {
+			of.good = 1
+		}
+		sum := sumOf(t0+1+i, 5, of)
+		sum.Gates = []GateSum{gate(scope, 3, 0, 9, 1, 1)}
+		s.Observe(sum, f)
+		judged, e := judgeStep(st, s.Evidence(f, oneInAHundred)[0].StepEvidence, f.Default, 0.01)
+		answered[i] = e.Answered
+		if judged == statemachine.Failed {
+			t.Fatalf("after %d s: %s (%+v)", i, judged, e)
+		}
+		if judged == statemachine.Passed {
+			if good := e.Answered - e.Bad; e.Bad > 0 || good > float64(i-silent) {
+				t.Errorf("passed after %d s on %g good of %g, want those since the silent one", i, good, e.Answered)
+			}
+			return
+		}
+	}
+	t.Errorf("not passed after a minute in which all but one probe were answered: %v", answered)
+}
+
 // Timeouts do not teach that the channel answers late.
 func TestDelaysLeaveTimeoutsOut(t *testing.T) {
 	d := delays{}

@@ -76,7 +76,7 @@ var expectations = map[string]expectation{
 	"slow-then-failing":           {cuts: up(), detected: busyAny, recovered: busyBack, windows: &limits{45, 0}, moved: 0.2},
 	"hanging":                     {cuts: up(), detected: busyHard, recovered: busyBack, windows: &limits{30, 300}, moved: 0.1},
 	"hanging-before-the-timeouts": {cuts: up(), detected: 15, recovered: 190, windows: &limits{45, 300}, moved: 0.1},
-	"half-hanging":                {cuts: up(), detected: busyAny, recovered: 145, windows: &limits{45, 0}, moved: 0.2},
+	"half-hanging":                {cuts: up(), detected: busyAny, recovered: 90, windows: &limits{45, 0}, moved: 0.2},
 	"channel-down-by-raw-code":    {cuts: up(), detected: busyHard, recovered: busyBack, windows: &limits{15, 180}, moved: 0.05},
 	// Scopes.
 	oneBank:                       {cuts: one(icbcScope), detected: busyAny, recovered: busyBack, windows: &limits{30, 180}, moved: 0.03, check: othersUnharmed},
