@@ -25,9 +25,10 @@ import (
 	"os/signal"
 	"runtime"
 
+	"github.com/sluice-pay/sluice/cmd/internal/campaign"
+
 	"github.com/sluice-pay/sluice/cmd/compare/internal/gate"
 	"github.com/sluice-pay/sluice/cmd/compare/internal/virtual"
-	"github.com/sluice-pay/sluice/cmd/internal/campaign"
 )
 
 // wholeDay is the hours of a day.
