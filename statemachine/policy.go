@@ -78,7 +78,7 @@ func DefaultPolicy() Policy {
 		MildBelow: 0.15, HangAfterMin: 3 * time.Second,
 		Window: 10 * time.Second, WidenFactor: 10, FailureRate: 0.5, MinSamples: 20, MildRate: 0.2,
 		RatioWindow: 10 * time.Second, RatioCount: 10, Ratio: 0.8, Every: time.Second,
-		CoolDown: 2 * time.Second, CoolDownGrowth: 2, CoolDownMax: 18 * time.Second,
+		CoolDown: 2 * time.Second, CoolDownGrowth: 2, CoolDownMax: 15 * time.Second,
 		ProbeInterval: time.Second, ProbeBudget: ShareOf(0.12), ProbeEvidence: 3, ProbeFailRate: 0.3,
 		QuietRate: 0.3, FirstShareMin: ShareOf(0.02), FirstShareMax: ShareOf(0.5), Factor: 2,
 		Dwell: 3 * time.Second, StepEvidence: 5, StepSettled: 0.95, Probation: 5 * time.Minute,

@@ -139,15 +139,14 @@ func TestCoolDownGrowsToItsCap(t *testing.T) {
 	}{
 		{0, 0, 2 * time.Second},
 		{1, 0, 4 * time.Second},
-		{3, 0, 16 * time.Second},
-		{4, 0, 18 * time.Second},
+		{3, 0, 15 * time.Second},
 		{0, 1, 3200 * time.Millisecond},
 		{0, 2, 5120 * time.Millisecond},
 		{0, 3, 8192 * time.Millisecond},
 		{0, 4, 13107 * time.Millisecond},
-		{0, 5, 18 * time.Second},
+		{0, 5, 15 * time.Second},
 		{1, 1, 6400 * time.Millisecond},
-		{math.MaxUint32, math.MaxUint32, 18 * time.Second},
+		{math.MaxUint32, math.MaxUint32, 15 * time.Second},
 	} {
 		if got := p.coolDown(c.relapses, c.failed).Truncate(time.Millisecond); got != c.want {
 			t.Errorf("%d relapses, %d failed probings: got %s, want %s", c.relapses, c.failed, got, c.want)

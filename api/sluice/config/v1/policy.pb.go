@@ -555,7 +555,7 @@ type RecoveryPolicy struct {
 	// Factor by which each relapse lengthens the cool-down. 1 to 10, default 2.
 	// Each failed probing lengthens it by 1.6, or by this factor if it is less.
 	CoolDownGrowth *float64 `protobuf:"fixed64,2,opt,name=cool_down_growth,json=coolDownGrowth,proto3,oneof" json:"cool_down_growth,omitempty"`
-	// Longest cool-down. 1 s to 24 h, default 18 s.
+	// Longest cool-down. 1 s to 24 h, default 15 s.
 	CoolDownMax *durationpb.Duration `protobuf:"bytes,3,opt,name=cool_down_max,json=coolDownMax,proto3" json:"cool_down_max,omitempty"`
 	// Good results that end PROBING. 1 to 1000, default 3.
 	ProbeEvidence *float64 `protobuf:"fixed64,4,opt,name=probe_evidence,json=probeEvidence,proto3,oneof" json:"probe_evidence,omitempty"`
